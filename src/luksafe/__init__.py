@@ -1,0 +1,3 @@
+"""Keep, recover and escrow access to LUKS volumes."""
+
+__version__ = "0.1.0"

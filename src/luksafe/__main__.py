@@ -1,0 +1,5 @@
+"""``python -m luksafe``."""
+
+from luksafe.cli.main import main
+
+main()

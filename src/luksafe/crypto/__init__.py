@@ -1,0 +1,1 @@
+"""Ciphers, hashes and key derivation: the only place that calls crypto libraries."""

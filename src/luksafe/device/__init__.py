@@ -1,0 +1,1 @@
+"""Block devices and images: open, lock, size, holders, mounts, mappings."""

@@ -1,0 +1,1 @@
+"""Sealed packets that hold a volume key or a passphrase."""

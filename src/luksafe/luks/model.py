@@ -1,0 +1,182 @@
+"""The objects of a LUKS header, named as in the LUKS2 specification (section 3); LUKS1 is read into the same ones.
+
+Every object keeps the JSON it came from in ``raw`` (unknown members included), so that nothing of others is lost.
+Sizes and offsets are bytes; ``key_size`` is bytes too, as in the specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Json = dict[str, Any]
+CopyName = Literal["primary", "secondary"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kdf:
+    """How a passphrase becomes the key of a keyslot area: ``pbkdf2`` (hash, iterations) or ``argon2i``/``argon2id``."""
+
+    type: str
+    salt: bytes
+    hash: str | None = None
+    iterations: int | None = None
+    time: int | None = None
+    memory_kib: int | None = None
+    cpus: int | None = None
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Af:
+    """The anti-forensic splitter: always type ``luks1``."""
+
+    type: str
+    stripes: int
+    hash: str
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """Where a keyslot keeps its bytes and how they are encrypted. ``encryption`` is empty for areas in the clear."""
+
+    type: str
+    offset: int
+    size: int
+    encryption: str = ""
+    key_size: int = 0
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Keyslot:
+    """One keyslot. Types other than ``luks2`` (``reencrypt``, or unknown ones) may lack ``kdf``, ``af``, even ``area``."""
+
+    id: int
+    type: str
+    key_size: int
+    priority: int = 1
+    kdf: Kdf | None = None
+    af: Af | None = None
+    area: Area | None = None
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of the data. ``size`` is None for ``dynamic``; ``iv_tweak`` counts 512-byte sectors."""
+
+    id: int
+    type: str
+    offset: int
+    size: int | None
+    iv_tweak: int = 0
+    encryption: str = ""
+    sector_size: int = 512
+    integrity: Json | None = None
+    flags: tuple[str, ...] = ()
+    raw: Json = field(default_factory=dict)
+
+    @property
+    def is_backup(self) -> bool:
+        """Whether reencryption keeps it as a note only (flags ``backup-…``): not part of the data's layout."""
+        return any(flag.startswith("backup-") for flag in self.flags)
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Proves a volume key: PBKDF2 of the key. Says which keyslots hold that key and which segments it decrypts."""
+
+    id: int
+    type: str
+    keyslots: tuple[int, ...]
+    segments: tuple[int, ...]
+    hash: str
+    iterations: int
+    salt: bytes
+    digest: bytes
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Somebody's note on how to get the passphrase of some keyslots; the content is theirs."""
+
+    id: int
+    type: str
+    keyslots: tuple[int, ...]
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Sizes of the JSON area and of the keyslots area, persistent flags, requirements."""
+
+    json_size: int
+    keyslots_size: int
+    flags: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A LUKS header, of either format, as one valid copy of it says.
+
+    ``header_size`` is the size of one copy (LUKS1: 592 bytes of binary header). ``document`` is the JSON area of
+    LUKS2; for LUKS1 the same written in LUKS2 terms. ``offset`` is where the volume begins in the Reader it came from.
+    """
+
+    format: Literal["luks1", "luks2"]
+    uuid: str
+    label: str
+    subsystem: str
+    seqid: int
+    header_size: int
+    checksum_algorithm: str
+    keyslots: Mapping[int, Keyslot]
+    segments: Mapping[int, Segment]
+    digests: Mapping[int, Digest]
+    tokens: Mapping[int, Token]
+    config: Config
+    document: Json
+    offset: int = 0
+
+    def digest_of_keyslot(self, keyslot_id: int) -> Digest | None:
+        """The digest that proves the key in this keyslot; None when it has none."""
+        return next((d for d in self.digests.values() if keyslot_id in d.keyslots), None)
+
+    def digest_of_segment(self, segment_id: int) -> Digest | None:
+        """The digest of the volume key that decrypts this segment."""
+        return next((d for d in self.digests.values() if segment_id in d.segments), None)
+
+    @property
+    def data_segments(self) -> list[Segment]:
+        """The segments that make up the data, in order (without reencryption's backup segments)."""
+        return [s for _, s in sorted(self.segments.items()) if not s.is_backup]
+
+    @property
+    def data_offset(self) -> int:
+        """Where the first data segment begins, in bytes of the data device."""
+        return min((s.offset for s in self.data_segments), default=0)
+
+    @property
+    def encryption(self) -> str:
+        """The cipher of the first crypt segment in dm-crypt's spelling; empty when there is none."""
+        return next((s.encryption for s in self.data_segments if s.encryption), "")
+
+    @property
+    def sector_size(self) -> int:
+        """The encryption sector size of the first crypt segment."""
+        return next((s.sector_size for s in self.data_segments if s.encryption), 512)
+
+    def volume_key_size(self) -> int:
+        """The size in bytes of the volume key of the first crypt segment; 0 when no keyslot tells."""
+        for segment in self.data_segments:
+            digest = self.digest_of_segment(segment.id)
+            for keyslot_id in digest.keyslots if digest else ():
+                if keyslot_id in self.keyslots:
+                    return self.keyslots[keyslot_id].key_size
+        return 0

@@ -1,0 +1,1 @@
+"""Memory images, and the keys in them."""

@@ -1,0 +1,1 @@
+"""What bytes are: superblocks by the names blkid gives them, statistics of sectors."""

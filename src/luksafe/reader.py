@@ -1,0 +1,54 @@
+"""Random-access bytes: the one shape in which disks, images, backups and fuzz inputs are read."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Reader(Protocol):
+    """Read-only bytes of known size. Reading past the end gives what there is; it is no error."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes there are."""
+        ...
+
+    def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
+        """The bytes at ``offset_bytes``, fewer at the end. Raises ``OSError`` where the medium fails."""
+        ...
+
+
+class BytesReader:
+    """A Reader over bytes in memory."""
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._data = memoryview(data)
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of the data."""
+        return len(self._data)
+
+    def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
+        """A slice of the data."""
+        return bytes(self._data[offset_bytes : offset_bytes + length_bytes])
+
+
+class SliceReader:
+    """The part of another Reader from ``offset_bytes`` on, at most ``length_bytes`` long."""
+
+    def __init__(self, inner: Reader, offset_bytes: int, length_bytes: int | None = None) -> None:
+        room = max(0, inner.size_bytes - offset_bytes)
+        self._inner = inner
+        self._offset = offset_bytes
+        self._size = room if length_bytes is None else min(room, length_bytes)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the part."""
+        return self._size
+
+    def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
+        """Bytes of the part; never beyond its end."""
+        length = min(length_bytes, self._size - offset_bytes)
+        return self._inner.read_at(self._offset + offset_bytes, length) if length > 0 else b""

@@ -1,0 +1,1 @@
+"""Backups as immutable files in several stores."""

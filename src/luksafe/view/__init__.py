@@ -1,0 +1,1 @@
+"""The decrypted data, read-only: stream, files, FUSE, NBD."""

@@ -1,0 +1,76 @@
+"""Where tests find the corpus of real LUKS images."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = Path(os.environ.get("LUKSAFE_CORPUS", ROOT.parent / "shared" / "corpus"))
+
+
+class Corpus:
+    """The manifest and, unpacked when asked for, the files of its cases."""
+
+    def __init__(self, where: Path) -> None:
+        self.where = where
+        self.cases: dict[str, dict[str, Any]] = {
+            case["id"]: case for case in json.loads((where / "cases.json").read_text())["cases"]
+        }
+
+    def data(self, case_id: str, name: str = "image") -> bytes:
+        """The unpacked bytes of one file of a case."""
+        entry = self.cases[case_id]["files"][name]
+        raw = (self.where / entry["path"]).read_bytes()
+        if entry["kind"] != "plain":
+            raw = lzma.decompress(raw)
+        if entry["kind"] != "patch":
+            return raw
+        out = bytearray(self.data(entry["base"], entry.get("base_file", "image"))[: entry["size"]])
+        out += bytes(entry["size"] - len(out))
+        at = 0
+        for start, end in entry["ranges"]:
+            out[start:end] = raw[at : at + end - start]
+            at += end - start
+        return bytes(out)
+
+    def unpack(self, case_id: str, folder: Path) -> dict[str, Path]:
+        """Write the files of a case to ``folder``, sparse; gives their paths by name."""
+        paths = {}
+        for name in self.cases[case_id]["files"]:
+            paths[name] = folder / name
+            write_sparse(paths[name], self.data(case_id, name))
+        return paths
+
+
+def write_sparse(path: Path, data: bytes) -> None:
+    """Write ``data`` with holes where it is zero, so that big images cost little."""
+    step = 65536
+    with path.open("wb") as out:
+        out.truncate(len(data))
+        for at in range(0, len(data), step):
+            block = data[at : at + step]
+            if block.count(0) != len(block):
+                out.seek(at)
+                out.write(block)
+
+
+@cache
+def load_corpus() -> Corpus | None:
+    """The corpus, or None where this machine has none."""
+    return Corpus(CORPUS) if (CORPUS / "cases.json").exists() else None
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Corpus:
+    """The corpus of real images; skips where there is none."""
+    found = load_corpus()
+    if found is None:
+        pytest.skip(f"no corpus of LUKS images at {CORPUS} (set LUKSAFE_CORPUS)")
+    return found
