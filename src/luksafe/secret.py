@@ -8,7 +8,7 @@ from typing import NoReturn, Self
 
 
 class SecretBytes:
-    """A secret in one wipeable buffer. ``view`` lends the bytes without a copy; ``wipe`` or leaving ``with`` zeroes them.
+    """A secret in one wipeable buffer. ``view`` lends it without a copy; ``wipe`` or leaving ``with`` zeroes it.
 
     ``repr`` and ``str`` show the length only; comparing takes the same time whatever differs; it cannot be pickled.
     """
@@ -57,7 +57,5 @@ class SecretBytes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.wipe()

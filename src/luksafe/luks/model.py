@@ -52,7 +52,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Keyslot:
-    """One keyslot. Types other than ``luks2`` (``reencrypt``, or unknown ones) may lack ``kdf``, ``af``, even ``area``."""
+    """One keyslot. Types other than ``luks2`` (``reencrypt``, or unknown) may lack ``kdf``, ``af``, even ``area``."""
 
     id: int
     type: str
