@@ -1,10 +1,13 @@
-"""Where tests find the corpus of real LUKS images."""
+"""Where tests find the corpus of real LUKS images, and loop devices for those that may have them."""
 
 from __future__ import annotations
 
 import json
 import lzma
 import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -74,3 +77,21 @@ def corpus() -> Corpus:
     if found is None:
         pytest.skip(f"no corpus of LUKS images at {CORPUS} (set LUKSAFE_CORPUS)")
     return found
+
+
+@pytest.fixture
+def loop_device() -> Iterator[Callable[..., str]]:
+    """Attaches files to loop devices, ``loop_device(path, *losetup_options)``, and detaches them afterwards."""
+    if os.geteuid() != 0 or shutil.which("losetup") is None or not Path("/dev/loop-control").exists():
+        pytest.skip("loop devices need root, losetup and /dev/loop-control")
+    attached = []
+
+    def attach(path: Path, *options: str) -> str:
+        command = ["losetup", "--find", "--show", *options, str(path)]
+        attached.append(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+        return attached[-1]
+
+    yield attach
+    for device in reversed(attached):
+        subprocess.run(["partx", "--delete", device], capture_output=True)
+        subprocess.run(["losetup", "--detach", device], check=True, capture_output=True)
