@@ -35,7 +35,10 @@ CASES = [
 ]
 
 
-def passphrase_of(entry: dict[str, Any]) -> bytes:
+def passphrase_of(corpus: Any, case_id: str, entry: dict[str, Any]) -> bytes:
+    if "keyfile" in entry:
+        start = entry.get("keyfile_offset", 0)
+        return corpus.data(case_id, entry["keyfile"])[start:][: entry.get("keyfile_size")]
     return entry["passphrase"].encode() if "passphrase" in entry else bytes.fromhex(entry["passphrase_hex"])
 
 
@@ -47,7 +50,8 @@ def test_volume_key_and_data(corpus: Any, case_id: str) -> None:
     opening = [entry for entry in case["unlock"] if entry["opens"] and not entry.get("unbound")]
     assert opening
     for entry in opening:
-        key = mini_luks.unlock(image, volume.slots[entry["opened_slot"]], passphrase_of(entry))
+        passphrase = passphrase_of(corpus, case_id, entry)
+        key = mini_luks.unlock(image, volume.slots[entry["opened_slot"]], passphrase)
         assert hashlib.sha256(key.view).hexdigest() == case["volume_key_sha256"]
     payload = case.get("payload", {})
     if "decrypted_sha256" in payload:
