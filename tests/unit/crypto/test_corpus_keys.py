@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import mini_luks
+import minimal_luks
 import pytest
 
 from luksafe.crypto.sectors import sector_cipher
@@ -46,12 +46,12 @@ def passphrase_of(corpus: Any, case_id: str, entry: dict[str, Any]) -> bytes:
 def test_volume_key_and_data(corpus: Any, case_id: str) -> None:
     case = corpus.cases[case_id]
     image = corpus.data(case_id)
-    volume = mini_luks.read_volume(image)
+    volume = minimal_luks.read_volume(image)
     opening = [entry for entry in case["unlock"] if entry["opens"] and not entry.get("unbound")]
     assert opening
     for entry in opening:
         passphrase = passphrase_of(corpus, case_id, entry)
-        key = mini_luks.unlock(image, volume.slots[entry["opened_slot"]], passphrase)
+        key = minimal_luks.unlock(image, volume.slots[entry["opened_slot"]], passphrase)
         assert hashlib.sha256(key.view).hexdigest() == case["volume_key_sha256"]
     payload = case.get("payload", {})
     if "decrypted_sha256" in payload:
