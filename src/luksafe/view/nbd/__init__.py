@@ -1,0 +1,1 @@
+"""An NBD server for one export: newstyle fixed handshake, structured replies, block status."""
