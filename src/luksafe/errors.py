@@ -15,6 +15,8 @@ Exit status 3 (done, with warnings) and 10 (a negative verdict) are results, not
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class LuksafeError(Exception):
     """Root of the tree: a message for the user, a stable ``code``, an exit status, a ``hint`` of what to do next."""
@@ -44,10 +46,14 @@ class KeyRejected(LuksafeError):
 
 
 class DamagedInput(LuksafeError):
-    """Bytes from outside are not what they should be."""
+    """Bytes from outside are not what they should be; ``findings`` say what and where."""
 
     code = "damaged-input"
     exit_status = 12
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", findings: Iterable[object] = ()) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.findings = tuple(findings)
 
 
 class Unsupported(LuksafeError):

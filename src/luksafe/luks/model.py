@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 Json = dict[str, Any]
 CopyName = Literal["primary", "secondary"]
+LUKS1_HEADER_AREA = 4096
+"""LUKS1 has no keyslots area size; for the common model its keyslots area begins here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,25 +160,40 @@ class Header:
         return [s for _, s in sorted(self.segments.items()) if not s.is_backup]
 
     @property
+    def default_segment(self) -> Segment | None:
+        """The segment whose key is "the" volume key: during reencryption the one that will remain, else the first."""
+        final = next((s for s in self.segments.values() if "backup-final" in s.flags), None)
+        return final or next(iter(self.data_segments), None)
+
+    @property
     def data_offset(self) -> int:
         """Where the first data segment begins, in bytes of the data device."""
         return min((s.offset for s in self.data_segments), default=0)
 
     @property
     def encryption(self) -> str:
-        """The cipher of the first crypt segment in dm-crypt's spelling; empty when there is none."""
-        return next((s.encryption for s in self.data_segments if s.encryption), "")
+        """The cipher of the default segment in dm-crypt's spelling; empty when it is not encrypted."""
+        return self.default_segment.encryption if self.default_segment else ""
 
     @property
     def sector_size(self) -> int:
-        """The encryption sector size of the first crypt segment."""
-        return next((s.sector_size for s in self.data_segments if s.encryption), 512)
+        """The encryption sector size of the default segment."""
+        return self.default_segment.sector_size if self.default_segment else 512
 
+    @property
+    def areas_end(self) -> int:
+        """Where header copies and keyslots area end, in bytes: the least that a device must hold."""
+        copies = 2 * self.header_size if self.format == "luks2" else LUKS1_HEADER_AREA
+        return copies + self.config.keyslots_size
+
+    @property
+    def is_in_reencryption(self) -> bool:
+        """Whether a reencryption has begun and not ended."""
+        return any(name.startswith(("online-reencrypt", "offline-reencrypt")) for name in self.config.requirements)
+
+    @property
     def volume_key_size(self) -> int:
-        """The size in bytes of the volume key of the first crypt segment; 0 when no keyslot tells."""
-        for segment in self.data_segments:
-            digest = self.digest_of_segment(segment.id)
-            for keyslot_id in digest.keyslots if digest else ():
-                if keyslot_id in self.keyslots:
-                    return self.keyslots[keyslot_id].key_size
-        return 0
+        """The size in bytes of the default segment's volume key; 0 when no keyslot is left to tell."""
+        segment = self.default_segment
+        digest = self.digest_of_segment(segment.id) if segment else None
+        return next((self.keyslots[k].key_size for k in (digest.keyslots if digest else ()) if k in self.keyslots), 0)

@@ -1,0 +1,1 @@
+"""LUKS1, as in "LUKS On-Disk Format Specification" 1.2.3."""
