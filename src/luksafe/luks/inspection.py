@@ -10,7 +10,6 @@ from luksafe.luks.finding import Finding, Severity
 from luksafe.luks.luks1 import binary_header as luks1
 from luksafe.luks.luks1.metadata import build_header as build_luks1
 from luksafe.luks.luks1.validate import validate as validate_luks1
-from luksafe.luks.luks2 import binary_header as luks2
 from luksafe.luks.luks2.copies import HeaderCopy, compare_copies, read_copies
 from luksafe.luks.model import Header
 from luksafe.reader import Reader, SliceReader
@@ -104,9 +103,7 @@ def _inspect_luks1(reader: Reader, raw: bytes, offset: int) -> Inspection:
 
 
 def _inspect_luks2(reader: Reader, offset: int) -> Inspection:
-    copies = tuple(
-        replace(c, header=replace(c.header, offset=offset)) if c.header else c for c in read_copies(reader)
-    )
+    copies = tuple(replace(c, header=replace(c.header, offset=offset)) if c.header else c for c in read_copies(reader))
     if all(copy.state == "missing" for copy in copies):
         return Inspection("none", None, copies, (), offset)
     findings = list(compare_copies(copies))
@@ -121,5 +118,3 @@ def _inspect_luks2(reader: Reader, offset: int) -> Inspection:
                 Finding("device-too-small", Severity.ERROR, "config.keyslots_size", text, reader.size_bytes, missing)
             )
     return Inspection("luks2", header, copies, tuple(findings), offset)
-
-

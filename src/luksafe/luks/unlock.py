@@ -82,7 +82,7 @@ def open_keyslot(
         # without this, any passphrase would open a keyslot that is not encrypted at all
         raise KeyRejected(f"keyslot {keyslot.id} uses the null cipher and opens with an empty passphrase only")
     with derive_area_key(keyslot, passphrase, limits) as area_key:
-        volume_key = decrypt_keyslot(reader, keyslot, area_key)
+        volume_key = decrypt_keyslot(reader, keyslot, area_key, header.offset)
     if not verify_volume_key(digest, volume_key, limits):
         volume_key.wipe()
         raise KeyRejected(f"keyslot {keyslot.id} does not open with this key")
@@ -111,14 +111,17 @@ def derive_area_key(keyslot: Keyslot, passphrase: SecretBytes, limits: KdfLimits
     raise Unsupported(f"keyslot {keyslot.id} uses key derivation {kdf.type!r}, which nothing here knows")
 
 
-def decrypt_keyslot(reader: Reader, keyslot: Keyslot, area_key: SecretBytes) -> SecretBytes:
-    """The key in a keyslot's area, unproven. Raises DamagedInput where the area cannot be read in full."""
+def decrypt_keyslot(reader: Reader, keyslot: Keyslot, area_key: SecretBytes, volume_offset: int = 0) -> SecretBytes:
+    """The key in a keyslot's area, unproven. ``volume_offset``: where in ``reader`` the volume begins, in bytes.
+
+    Raises DamagedInput where the area cannot be read in full.
+    """
     af, area = keyslot.af, keyslot.area
     if af is None or area is None:
         raise Unsupported(f"keyslot {keyslot.id} of type {keyslot.type!r} has no AF area")
     key_size = _bounded(keyslot.key_size, MAX_KEY_BYTES, f"keyslots.{keyslot.id}.key_size")
     stripes = _bounded(af.stripes, MAX_STRIPES, f"keyslots.{keyslot.id}.af.stripes")
-    material = _read_area(reader, keyslot.id, area, key_size * stripes)
+    material = _read_area(reader, keyslot.id, area, key_size * stripes, volume_offset)
     clear = sector_cipher(area.encryption, area_key).decrypt(material, 0)
     try:
         return merge_stripes(clear, key_size, stripes, af.hash)
@@ -137,13 +140,13 @@ def verify_volume_key(digest: Digest, volume_key: SecretBytes, limits: KdfLimits
         return hmac.compare_digest(made.view, digest.digest)
 
 
-def _read_area(reader: Reader, keyslot_id: int, area: Area, length: int) -> bytes:
+def _read_area(reader: Reader, keyslot_id: int, area: Area, length: int, volume_offset: int) -> bytes:
     """The encrypted material, whole sectors."""
     whole = -(-length // 512) * 512
     if area.size < length:
         raise DamagedInput(f"the area of keyslot {keyslot_id} has {area.size} bytes, {length} are needed")
     try:
-        material = reader.read_at(area.offset, whole)
+        material = reader.read_at(volume_offset + area.offset, whole)
     except OSError as problem:
         raise DamagedInput(f"the area of keyslot {keyslot_id} cannot be read: {problem.strerror}") from problem
     if len(material) < whole:

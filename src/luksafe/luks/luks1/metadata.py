@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-
 from dataclasses import replace
 
 from luksafe.luks.luks1.binary_header import HEADER_BYTES, MAGIC, SECTOR_BYTES, STRIPES, BinaryHeader, KeyslotEntry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from luksafe.crypto.hashes import digest_size
@@ -97,7 +98,7 @@ def _check_keyslots(header: BinaryHeader) -> Iterator[Finding]:
 
 def _check_overlaps(header: BinaryHeader) -> Iterator[Finding]:
     order = sorted(range(len(header.keyslots)), key=lambda slot: header.keyslots[slot].key_material_offset)
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in itertools.pairwise(order):
         end = header.keyslots[before].key_material_offset + header.area_sectors
         if header.keyslots[after].key_material_offset < end:
             at = entry_offset_bytes(after, "key_material_offset")

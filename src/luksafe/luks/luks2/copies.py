@@ -88,7 +88,9 @@ def compare_copies(copies: Sequence[HeaderCopy]) -> Iterator[Finding]:
         text = f"the {older} header is older: sequence id {one.seqid} in the primary, {other.seqid} in the secondary"
         yield Finding("copies-seqid-differ", Severity.WARNING, older, text)
     elif one.document != other.document:
-        text = "both copies are valid and have the same sequence id, but their contents differ; cryptsetup takes the first"
+        text = (
+            "both copies are valid and have the same sequence id, but their contents differ; cryptsetup takes the first"
+        )
         yield Finding("copies-content-differ", Severity.WARNING, "json", text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,7 +54,7 @@ def check_areas(document: Json) -> Iterator[Finding]:
             text = f"the area ends at {offset + size}, beyond the keyslots area, which ends at {end_of_areas}"
             raise Invalid("area-overflow", where, text)
     spans.sort()
-    for (start, size, key), (next_start, _, next_key) in zip(spans, spans[1:], strict=False):
+    for (start, size, key), (next_start, _, next_key) in itertools.pairwise(spans):
         if next_start < start + size:
             raise Invalid("area-overlap", f"keyslots.{next_key}.area", f"the areas of {key} and {next_key} overlap")
     yield from ()
