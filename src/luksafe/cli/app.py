@@ -1,0 +1,146 @@
+"""What every verb gets: the global options, and one way to print results, warnings and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, is_dataclass
+from enum import Enum
+from functools import update_wrapper
+from pathlib import Path
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self
+
+import click
+
+from luksafe.errors import LuksafeError
+
+Parameters = ParamSpec("Parameters")
+
+EXIT_DONE, EXIT_WARNINGS, EXIT_NEGATIVE = 0, 3, 10
+
+
+@dataclass
+class App:
+    """The settings of one run. ``vault`` is the folder of the vault; results go to stdout, all prose to stderr."""
+
+    vault: Path | None = None
+    json: bool = False
+    yes: bool = False
+    verbose: bool = False
+    quiet: bool = False
+    no_color: bool = False
+
+    _current: ClassVar[App | None] = None
+
+    @classmethod
+    def from_options(cls, options: dict[str, Any], inner: App | None = None) -> Self:
+        """Options given before the verb, and those given after it (which win)."""
+        base = asdict(inner) if inner else {}
+        given = {name: value for name, value in options.items() if value}
+        app = cls(**{**base, **given})
+        App._current = app
+        return app
+
+    @classmethod
+    def current(cls) -> App:
+        """The settings of this run, also when it failed before they were read."""
+        return App._current or App(json="--json" in sys.argv)
+
+    def vault_home(self) -> Path:
+        """Where the vault is: the option, the variable, else the place for this user."""
+        if self.vault:
+            return self.vault
+        if os.geteuid() == 0:
+            return Path("/var/lib/luksafe")
+        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "luksafe"
+
+    @property
+    def is_colored(self) -> bool:
+        """Whether stdout is a terminal that wants colour."""
+        return sys.stdout.isatty() and not self.no_color and "NO_COLOR" not in os.environ
+
+    def emit(self, result: dict[str, Any], render: Callable[[], None]) -> None:
+        """Print a result: the object with ``--json``, else whatever ``render`` prints."""
+        if self.json:
+            click.echo(to_json(result))
+        else:
+            render()
+
+    def say(self, text: str) -> None:
+        """Prose about what is going on, to stderr; silent with ``-q``."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def warn(self, text: str) -> None:
+        """A warning, to stderr, always."""
+        label = click.style("warning:", fg="yellow") if self._stderr_is_colored() else "warning:"
+        click.echo(f"{label} {text}", err=True)
+
+    def report_error(self, error: LuksafeError) -> int:
+        """Print an error and its hint to stderr (with ``--json`` the object to stdout as well); gives the status."""
+        if self.json:
+            body: dict[str, Any] = {"code": error.code, "message": str(error), "hint": error.hint}
+            findings = [plain(f) for f in getattr(error, "findings", ())]
+            click.echo(to_json({**getattr(error, "result", {}), "error": body, "findings": findings}))
+        label = click.style("luksafe:", fg="red", bold=True) if self._stderr_is_colored() else "luksafe:"
+        click.echo(f"{label} {error}", err=True)
+        if error.hint:
+            click.echo(f"  next: {error.hint}", err=True)
+        return error.exit_status
+
+    def _stderr_is_colored(self) -> bool:
+        return sys.stderr.isatty() and not self.no_color and "NO_COLOR" not in os.environ
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, enums, bytes and paths as JSON has them."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: plain(item) for name, item in asdict(value).items()}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()  # a lone surrogate (foreign byte) is no JSON text
+    return value if isinstance(value, int | float | bool | None) else str(value)
+
+
+def to_json(result: Any) -> str:
+    """One JSON object, indented."""
+    return json.dumps(plain(result), indent=2, ensure_ascii=False)
+
+
+def global_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every verb takes, before or after its name."""
+    options = (
+        click.option("--vault", type=click.Path(path_type=Path), envvar="LUKSAFE_VAULT", help="Folder of the vault."),
+        click.option("--json", is_flag=True, help="Print one JSON object on stdout."),
+        click.option("--yes", is_flag=True, help="Take the plan as confirmed."),
+        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+        click.option("-q", "--quiet", is_flag=True, help="Say less."),
+        click.option("--no-color", is_flag=True, help="No colours."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def verb(function: Callable[Concatenate[App, Parameters], int | None]) -> click.Command:
+    """A function of the app and its own options becomes a click command; what it returns is the exit status."""
+
+    @click.pass_context
+    def run(ctx: click.Context, /, *args: Any, **options: Any) -> int:
+        names = ("vault", "json", "yes", "verbose", "quiet", "no_color")
+        settings = {name: options.pop(name) for name in names}
+        app = App.from_options(settings, ctx.obj)
+        return function(app, *args, **options) or EXIT_DONE
+
+    update_wrapper(run, function)
+    context = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    return click.command(context_settings=context)(global_options(run))

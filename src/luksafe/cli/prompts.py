@@ -1,0 +1,42 @@
+"""Questions that decide something: asked on the terminal, answered with a typed word, never assumed to be yes."""
+
+from __future__ import annotations
+
+import os
+
+from luksafe.cli.app import App
+from luksafe.errors import Refused, UsageError
+
+
+def confirm(app: App, question: str, word: str = "YES") -> None:
+    """Ask for ``word`` in capitals. ``--yes`` answers it; without a terminal and without ``--yes`` it fails.
+
+    Raises UsageError without a terminal, Refused on any other answer.
+    """
+    if app.yes:
+        return
+    answer = ask(f"{question} Type {word} to go on: ")
+    if answer != word:
+        raise Refused("not confirmed; nothing was written", code="not-confirmed", hint="run it again when you are sure")
+
+
+def ask(prompt: str) -> str:
+    """One line typed on the terminal. Raises UsageError when there is none."""
+    try:
+        fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        raise UsageError(
+            "this needs an answer, and there is no terminal; nothing was written",
+            hint="look at the plan with --dry-run, then repeat the command with --yes",
+        ) from None
+    try:
+        os.write(fd, prompt.encode("utf-8", "replace"))
+        line = b""
+        while not line.endswith(b"\n"):
+            piece = os.read(fd, 1024)
+            if not piece:
+                break
+            line += piece
+        return line.decode("utf-8", "replace").strip()
+    finally:
+        os.close(fd)

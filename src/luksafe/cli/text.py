@@ -1,0 +1,64 @@
+"""Words and numbers for people: sizes, ages, tables that fit 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import click
+
+
+def human_size(size_bytes: int) -> str:
+    """``16.0 MiB``; exact below one KiB."""
+    if size_bytes < 1024:
+        return f"{size_bytes} B"
+    value, unit = float(size_bytes), "B"
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        value /= 1024
+        if value < 1024:
+            break
+    return f"{value:.0f} {unit}" if value == int(value) else f"{value:.1f} {unit}"
+
+
+def human_age(then: datetime, now: datetime) -> str:
+    """``3 days ago``."""
+    seconds = max(0, int((now - then).total_seconds()))
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 keyslot``, ``2 keyslots``, ``no keyslots``."""
+    if number == 1:
+        return f"1 {noun}"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number or 'no'} {plural}"
+
+
+def table(rows: Sequence[Sequence[str]], head: Sequence[str] = (), indent: int = 0) -> Iterable[str]:
+    """Lines of aligned columns, two spaces between; the head, if any, in capitals."""
+    everything = [*([[h.upper() for h in head]] if head else []), *[list(row) for row in rows]]
+    if not everything:
+        return
+    widths = [max(len(row[i]) for row in everything) for i in range(len(everything[0]))]
+    for row in everything:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        yield (" " * indent + "  ".join(cells)).rstrip()
+
+
+def good(text: str, *, colored: bool) -> str:
+    """Green where there is colour."""
+    return click.style(text, fg="green") if colored else text
+
+
+def bad(text: str, *, colored: bool) -> str:
+    """Red where there is colour."""
+    return click.style(text, fg="red", bold=True) if colored else text
+
+
+def dim(text: str, *, colored: bool) -> str:
+    """Faint where there is colour."""
+    return click.style(text, dim=True) if colored else text
