@@ -27,6 +27,8 @@ class LuksafeError(Exception):
     def __init__(self, message: str, *, hint: str = "", code: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        self.result: dict[str, object] = {}
+        """What is known all the same; ``--json`` prints it beside the error."""
         if code:
             self.code = code
 

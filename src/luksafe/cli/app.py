@@ -83,7 +83,7 @@ class App:
         if self.json:
             body: dict[str, Any] = {"code": error.code, "message": str(error), "hint": error.hint}
             findings = [plain(f) for f in getattr(error, "findings", ())]
-            click.echo(to_json({**getattr(error, "result", {}), "error": body, "findings": findings}))
+            click.echo(to_json({**error.result, "error": body, "findings": findings}))
         label = click.style("luksafe:", fg="red", bold=True) if self._stderr_is_colored() else "luksafe:"
         click.echo(f"{label} {error}", err=True)
         if error.hint:
