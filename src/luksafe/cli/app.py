@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, Self
 import click
 
 from luksafe.errors import LuksafeError
+from luksafe.ops.workspace import Workspace
 
 Parameters = ParamSpec("Parameters")
 
@@ -55,6 +56,10 @@ class App:
         if os.geteuid() == 0:
             return Path("/var/lib/luksafe")
         return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "luksafe"
+
+    def workspace(self) -> Workspace:
+        """What operations work with."""
+        return Workspace(self.vault_home())
 
     @property
     def is_colored(self) -> bool:

@@ -161,5 +161,3 @@ def _read_without_echo(fd: int, prompt: str) -> SecretBytes:
     if len(line) > MAX_PASSPHRASE_BYTES:
         raise UsageError(f"a typed passphrase has at most {MAX_PASSPHRASE_BYTES} bytes; use --key-file")
     return SecretBytes.take(line)
-
-

@@ -44,7 +44,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="luksafe")
 @global_options
 @click.pass_context
-def cli(ctx: click.Context, **settings: Any) -> None:
+def cli(ctx: click.Context, /, **settings: Any) -> None:
     """Never lose access to a LUKS volume: keep its header, get back in, escrow its key."""
     ctx.obj = App.from_options(settings)
 

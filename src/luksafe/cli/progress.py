@@ -14,7 +14,7 @@ _INTERVAL_SECONDS = 0.2
 
 
 class Progress:
-    """One line on stderr that is rewritten. Calling it with the bytes done so far is cheap; it draws 5 times a second."""
+    """One line on stderr that is rewritten. Calling it with the bytes done is cheap; it draws 5 times a second."""
 
     def __init__(self, app: App, label: str, total_bytes: int | None) -> None:
         self._label = label

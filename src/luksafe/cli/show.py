@@ -126,7 +126,9 @@ def _keyslot_row(header: Header, keyslot: Keyslot) -> tuple[str, str, str, str]:
     elif kdf.type == "pbkdf2":
         cost = f"pbkdf2-{kdf.hash}, {kdf.iterations} iterations"
     else:
-        cost = f"{kdf.type}, {human_size((kdf.memory_kib or 0) * 1024)}, time {kdf.time}, {count(kdf.cpus or 0, 'lane')}"
+        cost = (
+            f"{kdf.type}, {human_size((kdf.memory_kib or 0) * 1024)}, time {kdf.time}, {count(kdf.cpus or 0, 'lane')}"
+        )
     digest = header.digest_of_keyslot(keyslot.id)
     notes = [{0: "ignored unless named", 2: "preferred"}.get(keyslot.priority, "")]
     if digest is None or not digest.segments:

@@ -12,11 +12,9 @@ def human_size(size_bytes: int) -> str:
     """``16.0 MiB``; exact below one KiB."""
     if size_bytes < 1024:
         return f"{size_bytes} B"
-    value, unit = float(size_bytes), "B"
-    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
-        value /= 1024
-        if value < 1024:
-            break
+    units = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+    power = min((size_bytes.bit_length() - 1) // 10, len(units) - 1)
+    value, unit = size_bytes / 1024**power, units[power]
     return f"{value:.0f} {unit}" if value == int(value) else f"{value:.1f} {unit}"
 
 

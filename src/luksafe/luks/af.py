@@ -45,13 +45,13 @@ def split_stripes(key: SecretBytes, stripes: int, hash_name: str, random_bytes: 
 
 def _diffuser(size: int, hash_name: str) -> Callable[[bytes], bytes]:
     """The function H: each digest-sized piece is replaced by the hash of its number and itself (LUKS1 section 2.4)."""
-    step = digest_size(hash_name)
+    step, new = digest_size(hash_name), new_hash(hash_name)
     pieces = [(i.to_bytes(4, "big"), start, min(start + step, size)) for i, start in enumerate(range(0, size, step))]
     if len(pieces) == 1:
         prefix, _, end = pieces[0]
-        return lambda block: new_hash(hash_name, prefix + block).digest()[:end]
+        return lambda block: new(prefix + block).digest()[:end]
 
     def diffuse(block: bytes) -> bytes:
-        return b"".join(new_hash(hash_name, p + block[a:b]).digest()[: b - a] for p, a, b in pieces)
+        return b"".join(new(p + block[a:b]).digest()[: b - a] for p, a, b in pieces)
 
     return diffuse

@@ -25,7 +25,7 @@ class Change:
 def compare(
     old: Header, new: Header, old_reader: Reader | None = None, new_reader: Reader | None = None
 ) -> list[Change]:
-    """Every difference from ``old`` to ``new``. With both readers the bytes of common keyslot areas are compared too."""
+    """Every difference from ``old`` to ``new``. With both readers the key material is compared too."""
     return [
         *_compare_identity(old, new),
         *_compare_keys(old, new),

@@ -51,7 +51,7 @@ class Inspection:
                 hint="look for one with 'luksafe scan', or see what is there with 'luksafe diagnose'",
                 findings=self.all_findings,
             )
-        faults = "; ".join(f.text for f in self.all_findings if f.severity is Severity.ERROR)
+        faults = "; ".join(f.text for f in self.findings if f.severity is Severity.ERROR)
         raise DamagedInput(
             f"no usable LUKS header: {faults}",
             code="header-damaged",
@@ -72,7 +72,18 @@ def inspect(reader: Reader, offset: int = 0) -> Inspection:
         unsupported = Finding("unsupported-version", Severity.ERROR, "version", text, 6, 2)
         found = _inspect_luks2(part, offset)
         return replace(found, header=None, format="luks2", findings=(unsupported, *found.findings))
+    if version is None and _is_luks1_without_magic(start):
+        return _inspect_luks1(part, start, offset)
     return _inspect_luks2(part, offset)
+
+
+def _is_luks1_without_magic(start: bytes) -> bool:
+    """Whether only the magic of a LUKS1 header is damaged: version, cipher and payload offset still make sense."""
+    if len(start) < luks1.HEADER_BYTES or start[6:8] != b"\0\1":
+        return False
+    binary = luks1.BinaryHeader.parse(start)
+    names = (binary.cipher_name, binary.cipher_mode, binary.hash_spec)
+    return all(name.isascii() and name.isprintable() and name for name in names) and binary.key_bytes <= 512
 
 
 def _read(reader: Reader, offset: int, length: int) -> bytes:
@@ -86,9 +97,13 @@ def _read(reader: Reader, offset: int, length: int) -> bytes:
 def _inspect_luks1(reader: Reader, raw: bytes, offset: int) -> Inspection:
     binary = luks1.BinaryHeader.parse(raw)
     findings = tuple(validate_luks1(binary, reader.size_bytes))
+    if binary.magic != luks1.MAGIC:
+        text = "the magic is damaged, but the rest looks like a LUKS1 header"
+        findings = (Finding("header-magic", Severity.ERROR, "magic", text, 0, 6), *findings)
     refused = [f for f in findings if f.severity is Severity.ERROR]
     # a key size of nonsense makes every area nonsense; other faults leave some keyslots usable
-    header = None if any(f.code == "luks1-key-size" for f in refused) else build_luks1(binary, offset)
+    unusable = {"luks1-key-size", "header-magic"}
+    header = None if any(f.code in unusable for f in refused) else build_luks1(binary, offset)
     copy = HeaderCopy(
         copy="primary",
         offset=0,
@@ -105,7 +120,8 @@ def _inspect_luks1(reader: Reader, raw: bytes, offset: int) -> Inspection:
 def _inspect_luks2(reader: Reader, offset: int) -> Inspection:
     copies = tuple(replace(c, header=replace(c.header, offset=offset)) if c.header else c for c in read_copies(reader))
     if all(copy.state == "missing" for copy in copies):
-        return Inspection("none", None, copies, (), offset)
+        text = "no LUKS header: no magic at the start, and no second copy at any legal offset"
+        return Inspection("none", None, copies, (Finding("not-luks", Severity.ERROR, "magic", text, 0, 6),), offset)
     findings = list(compare_copies(copies))
     usable = [c for c in copies if c.state == "ok"]
     header = max(usable, key=lambda c: c.seqid or 0).header if usable else None  # max keeps the first of equals

@@ -129,6 +129,7 @@ class Header:
 
     ``header_size`` is the size of one copy (LUKS1: 592 bytes of binary header). ``document`` is the JSON area of
     LUKS2; for LUKS1 the same written in LUKS2 terms. ``offset`` is where the volume begins in the Reader it came from.
+    ``stated_key_size``: LUKS1 keeps the size of the volume key, in bytes, even when no keyslot is left.
     """
 
     format: Literal["luks1", "luks2"]
@@ -145,6 +146,7 @@ class Header:
     config: Config
     document: Json
     offset: int = 0
+    stated_key_size: int = 0
 
     def digest_of_keyslot(self, keyslot_id: int) -> Digest | None:
         """The digest that proves the key in this keyslot; None when it has none."""
@@ -167,7 +169,10 @@ class Header:
 
     @property
     def data_offset(self) -> int:
-        """Where the first data segment begins, in bytes of the data device."""
+        """Where the data begin, in bytes of the data device; during reencryption, where they will begin."""
+        segment = self.default_segment
+        if segment is not None and segment.is_backup:
+            return segment.offset
         return min((s.offset for s in self.data_segments), default=0)
 
     @property
@@ -196,4 +201,5 @@ class Header:
         """The size in bytes of the default segment's volume key; 0 when no keyslot is left to tell."""
         segment = self.default_segment
         digest = self.digest_of_segment(segment.id) if segment else None
-        return next((self.keyslots[k].key_size for k in (digest.keyslots if digest else ()) if k in self.keyslots), 0)
+        bound = digest.keyslots if digest else ()
+        return next((self.keyslots[k].key_size for k in bound if k in self.keyslots), self.stated_key_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from luksafe.crypto.kdf import KdfLimits, argon2, pbkdf2
 from luksafe.crypto.sectors import sector_cipher
@@ -14,6 +15,7 @@ from luksafe.luks.model import Area, Digest, Header, Keyslot
 from luksafe.reader import Reader
 from luksafe.secret import SecretBytes
 
+ARGON2_KINDS: dict[str, Literal["argon2i", "argon2id"]] = {"argon2i": "argon2i", "argon2id": "argon2id"}
 MAX_STRIPES = 4000
 MAX_KEY_BYTES = 4096
 PRIORITY_IGNORE, PRIORITY_NORMAL, PRIORITY_PREFER = 0, 1, 2
@@ -97,9 +99,9 @@ def derive_area_key(keyslot: Keyslot, passphrase: SecretBytes, limits: KdfLimits
     size = _bounded(area.key_size, MAX_KEY_BYTES, f"keyslots.{keyslot.id}.area.key_size")
     if kdf.type == "pbkdf2":
         return pbkdf2(kdf.hash or "", passphrase, kdf.salt, kdf.iterations or 0, size, limits)
-    if kdf.type in ("argon2i", "argon2id"):
+    if (argon2_kind := ARGON2_KINDS.get(kdf.type)) is not None:
         return argon2(
-            kdf.type,
+            argon2_kind,
             passphrase,
             kdf.salt,
             time=kdf.time or 0,

@@ -15,7 +15,8 @@ from luksafe.luks.model import LUKS1_HEADER_AREA, Header, Json
 def build_header(binary: BinaryHeader, offset: int = 0) -> Header:
     """The header in the common model; ``document`` is LUKS2 JSON that says the same."""
     as_luks2 = Luks2BinaryHeader(MAGIC, 1, HEADER_BYTES, 0, "", "", b"", binary.uuid, "", 0, b"")
-    return replace(build_luks2(as_luks2, to_document(binary), offset), format="luks1")
+    header = build_luks2(as_luks2, to_document(binary), offset)
+    return replace(header, format="luks1", stated_key_size=binary.key_bytes)
 
 
 def to_document(binary: BinaryHeader) -> Json:

@@ -67,7 +67,7 @@ def calculate_checksum(algorithm: str, area: bytes | bytearray | memoryview) -> 
     size = digest_size(algorithm)
     if size > CHECKSUM_BYTES:
         raise Unsupported(f"checksum algorithm {algorithm!r} gives more than {CHECKSUM_BYTES} bytes")
-    hasher = new_hash(algorithm)
+    hasher = new_hash(algorithm)(b"")
     view = memoryview(area)
     hasher.update(view[:CHECKSUM_OFFSET])
     hasher.update(bytes(CHECKSUM_BYTES))

@@ -70,7 +70,7 @@ def numbered(objects: dict[str, Any], where: str) -> Iterator[tuple[str, Any]]:
 
 def references(parent: Any, key: str, where: str, targets: dict[str, Any]) -> list[str]:
     """An array of names, each of which is an object in ``targets``."""
-    names = member(parent, key, where, list)
+    names: list[str] = member(parent, key, where, list)
     for name in names:
         if not isinstance(name, str):
             raise Invalid("json-member", f"{where}.{key}", f'"{key}" holds something that is not a string')

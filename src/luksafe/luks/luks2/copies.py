@@ -103,11 +103,12 @@ def _read_copy(reader: Reader, name: CopyName, offset: int) -> HeaderCopy:
         start = reader.read_at(offset, BINARY_BYTES)
     except OSError as problem:
         return HeaderCopy(name, offset, "unreadable", f"cannot be read: {problem.strerror}", None, None, b"", ())
+    if len(start) < BINARY_BYTES:
+        return HeaderCopy(name, offset, "missing", "the device ends before it", None, None, b"", ())
     magic = PRIMARY_MAGIC if name == "primary" else SECONDARY_MAGIC
-    if start[:6] != magic or len(start) < BINARY_BYTES:
-        why = "no LUKS2 magic there" if len(start) >= BINARY_BYTES else "the device ends before it"
-        return HeaderCopy(name, offset, "missing", why, None, None, b"", ())
     binary = BinaryHeader.parse(start)
+    if binary.magic != magic:
+        return _without_magic(name, offset, binary, start)
     fault = _binary_fault(binary, name, offset)
     if fault:
         return HeaderCopy(name, offset, "damaged", fault.text, binary, None, start, (fault,))
@@ -117,6 +118,20 @@ def _read_copy(reader: Reader, name: CopyName, offset: int) -> HeaderCopy:
         why = f"cannot be read in full: {problem.strerror}"
         return HeaderCopy(name, offset, "unreadable", why, binary, None, start, ())
     return _judge(name, offset, binary, area)
+
+
+def _without_magic(name: CopyName, offset: int, binary: BinaryHeader, start: bytes) -> HeaderCopy:
+    """A copy whose magic is not there: gone altogether, or only the magic damaged (as wipefs, mkswap, pvcreate do)."""
+    other = binary.magic in (PRIMARY_MAGIC, SECONDARY_MAGIC)
+    looks_whole = binary.version == 2 and binary.hdr_size in HEADER_SIZES and binary.checksum_algorithm.isascii()
+    if other:
+        why = "it carries the magic of the other copy"
+    elif looks_whole and binary.checksum_algorithm:
+        why = "its magic is gone, but the rest looks like a LUKS2 header"
+    else:
+        return HeaderCopy(name, offset, "missing", "no LUKS2 magic there", None, None, b"", ())
+    fault = _fault("header-magic", f"{name}.magic", why, offset, 6)
+    return HeaderCopy(name, offset, "damaged", why, binary, None, start, (fault,))
 
 
 def _binary_fault(binary: BinaryHeader, name: CopyName, offset: int) -> Finding | None:
