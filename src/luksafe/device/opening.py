@@ -68,7 +68,8 @@ def opening_error(path: StrPath, error: OSError, flags: int = os.O_RDONLY) -> Lu
         case errno.ELOOP:
             return NotFound(f"{path}: its symbolic links lead nowhere", hint="name the device itself, see: lsblk")
         case errno.EROFS:
-            return Refused(f"{path} is read-only", hint=f"make it writable first: blockdev --setrw {path}")
+            remedy = f"blockdev --setrw {path}" if Path(path).is_block_device() else "mount -o remount,rw"
+            return Refused(f"{path} is read-only", hint=f"make it writable first: {remedy}")
         case errno.EACCES | errno.EPERM:
             doing = "write to" if writing else "read"
             text = f"no permission to {doing} {path}"
