@@ -31,6 +31,10 @@ def run_server(source: Path, path: Path) -> None:
         serve(Export(FileReader(source), "vol", "test"), listener, workers=2)
 
 
+def children_of(process: Worker) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "source"
@@ -43,7 +47,7 @@ def server(source: Path, tmp_path: Path) -> Iterator[tuple[Worker, Path]]:
     path = tmp_path / "nbd.sock"
     process = fork_worker(lambda: run_server(source, path))
     deadline = time.monotonic() + 10
-    while not path.exists() and time.monotonic() < deadline:
+    while len(children_of(process)) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     yield process, path
     with suppress(ProcessLookupError, ChildProcessError):
@@ -140,9 +144,7 @@ def test_workers_end_with_a_killed_server_and_its_socket_is_taken_over(
 
 def test_a_dead_worker_ends_the_server(server: tuple[Worker, Path]) -> None:
     process, path = server
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    assert len(children) == 2
-    os.kill(int(children[0]), signal.SIGKILL)
+    os.kill(children_of(process)[0], signal.SIGKILL)
     assert process.join() == 1
     assert not path.exists()
 
