@@ -57,6 +57,11 @@ class BlockNode:
         """The whole disk that a partition is on; any other device itself."""
         return BlockNode(self.folder.parent) if self.attribute("partition") else self
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether it, or one that it stands on, is a suspended device-mapper device: reading would never return."""
+        return self.attribute("dm/suspended") == "1" or any(node.is_suspended for node in self.disk.backing())
+
     def partitions(self) -> list[BlockNode]:
         """The partitions on this disk, by number."""
         found = [BlockNode(at.parent) for at in self.folder.glob("*/partition")]

@@ -37,6 +37,8 @@ def _from_database(node: BlockNode) -> dict[str, str]:
 
 def _from_blkid(node: BlockNode) -> dict[str, str]:
     """Partition facts under udev's names. ``-p`` reads the device alone, and neither reads nor writes a cache."""
+    if node.is_suspended:
+        return {}
     command = ["blkid", "-p", "-o", "udev", "-n", "crypto_LUKS", f"/dev/{node.name}"]
     try:
         done = subprocess.run(
