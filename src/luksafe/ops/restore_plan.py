@@ -1,0 +1,204 @@
+"""The plan of a restore: what will be written, what it changes, what speaks against it. Pure: facts in, plan out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from luksafe.device.identity import DeviceFacts
+from luksafe.device.usage import Use
+from luksafe.luks.compare import Change, compare, describe_keyslot, keyslot_fingerprint, same_volume_key
+from luksafe.luks.finding import Severity
+from luksafe.luks.inspection import Inspection
+from luksafe.luks.model import Header, Keyslot
+from luksafe.ops.write.plan import Danger, Phase, WritePlan, read_old
+from luksafe.probe.recognised import Recognised
+from luksafe.reader import Reader
+
+Range = tuple[int, int]
+
+FLAG_HELP = {
+    "--allow-other-uuid": "The device has another UUID than the backup.",
+    "--allow-other-format": "LUKS1 over LUKS2 or the reverse.",
+    "--allow-other-key": "The device has another volume key: its data will not be readable with this header.",
+    "--allow-other-key-size": "The volume keys differ in size.",
+    "--allow-other-cipher": "The ciphers differ.",
+    "--allow-other-sector-size": "The encryption sector sizes differ.",
+    "--allow-other-offset": "The data begin elsewhere.",
+    "--allow-older": "The backup is older; passphrases revoked since work again.",
+    "--allow-lost-keyslots": "Keyslots that are on the device only will be gone.",
+    "--allow-damaged-backup": "The backup is damaged or a keyslot in it is destroyed.",
+    "--allow-reencryption": "The device or the backup is in reencryption.",
+    "--allow-in-use": "The device is mounted, mapped or otherwise in use.",
+    "--allow-smaller": "The device is smaller than the one that was backed up.",
+}
+"""Each danger has a flag of its own; ``--over NAME`` (a foreign signature) is the only one with a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreSource:
+    """What is restored: an image, the ranges of it that may be written, what it holds, what it is called."""
+
+    image: bytes
+    kept: tuple[Range, ...]
+    inspection: Inspection
+    reader: Reader
+    name: str
+    device_size_bytes: int = 0
+    destroyed_keyslots: tuple[int, ...] = ()
+    has_damage: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTarget:
+    """What is known of the device: facts, bytes, its header if any, who uses it, what else is on it."""
+
+    facts: DeviceFacts
+    reader: Reader
+    inspection: Inspection
+    uses: Sequence[Use] = ()
+    signatures: Sequence[Recognised] = ()
+
+
+def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
+    """The complete plan. Raises DamagedInput when the backup holds no header, or the target ends before it."""
+    new = source.inspection.require_header()
+    old = target.inspection.header
+    changes = compare(old, new, target.reader, source.reader) if old else []
+    return WritePlan(
+        purpose="restore",
+        target=target.facts,
+        phases=tuple(_phases(source, target.reader, new)),
+        dangers=tuple(_dangers(source, target, old, new, changes)),
+        changes=tuple(change.text for change in changes),
+        notes=tuple(_notes(source, old, new)),
+        source=source.name,
+        uuid=new.uuid,
+    )
+
+
+def fits(source: RestoreSource, target: RestoreTarget) -> bool:
+    """Whether every byte that would be written lies on the device."""
+    return max(end for _, end in source.kept) <= target.facts.size_bytes
+
+
+def _phases(source: RestoreSource, reader: Reader, header: Header) -> Iterator[Phase]:
+    """Key material first, then the secondary, then the primary: until the end one whole header stands."""
+    copies = [(0, header.header_size)] if header.format == "luks1" else _copy_ranges(header)
+    material = list(_outside(source.kept, copies))
+    parts = [("keyslot areas", material, "key material")]
+    if header.format == "luks2":
+        parts += [("secondary header", copies[1:], "secondary header"), ("primary header", copies[:1], "primary header")]
+    else:
+        parts.append(("header", copies, "LUKS1 header"))
+    for name, ranges, what in parts:
+        writes = tuple(read_old(reader, start, source.image[start:end], what) for start, end in ranges)
+        if writes:
+            yield Phase(name, writes)
+
+
+def _copy_ranges(header: Header) -> list[Range]:
+    return [(0, header.header_size), (header.header_size, 2 * header.header_size)]
+
+
+def _outside(kept: Sequence[Range], excluded: Sequence[Range]) -> Iterator[Range]:
+    """The parts of ``kept`` that lie in no excluded range."""
+    for start, end in kept:
+        at = start
+        for cut_start, cut_end in sorted(excluded):
+            if cut_start < end and cut_end > at:
+                if at < cut_start:
+                    yield at, cut_start
+                at = max(at, cut_end)
+        if at < end:
+            yield at, end
+
+
+def _dangers(
+    source: RestoreSource, target: RestoreTarget, old: Header | None, new: Header, changes: Sequence[Change]
+) -> Iterator[Danger]:
+    yield from _place_dangers(source, target, new)
+    if source.has_damage:
+        faults = "; ".join(f.text for f in source.inspection.all_findings if f.severity is not Severity.INFO)
+        yield Danger("damaged-backup", f"the backup itself is damaged: {faults}", "--allow-damaged-backup")
+    if source.destroyed_keyslots:
+        slots = ", ".join(map(str, source.destroyed_keyslots))
+        text = f"the key material of keyslot {slots} is destroyed in the backup"
+        yield Danger("destroyed-keyslot", text, "--allow-damaged-backup")
+    if new.is_in_reencryption or (old and old.is_in_reencryption):
+        where = "device" if old and old.is_in_reencryption else "backup"
+        text = f"the {where} is in reencryption: another header would make part of the data unreadable"
+        yield Danger("in-reencryption", text, "--allow-reencryption")
+    if old is not None:
+        yield from _header_dangers(old, new, changes)
+
+
+def _place_dangers(source: RestoreSource, target: RestoreTarget, new: Header) -> Iterator[Danger]:
+    for use in target.uses:
+        yield Danger("in-use", use.detail, "--allow-in-use")
+    for signature in target.signatures:
+        text = f"there is {signature.name} on the device, which would be overwritten or left broken"
+        yield Danger("foreign-signature", text, f"--over {signature.name}")
+    size = target.facts.size_bytes
+    if not fits(source, target):
+        yield Danger("too-small", f"the device has {size} bytes; the header does not fit")
+    elif source.device_size_bytes > size or size < new.areas_end:
+        needed = max(source.device_size_bytes, new.areas_end)
+        yield Danger("smaller-device", f"the device has {size} bytes, the one backed up had {needed}", "--allow-smaller")
+
+
+_DANGEROUS_CHANGES = {
+    "uuid-changed": ("other-uuid", "--allow-other-uuid"),
+    "format-changed": ("other-format", "--allow-other-format"),
+    "volume-key-changed": ("other-key", "--allow-other-key"),
+    "key-size-changed": ("other-key-size", "--allow-other-key-size"),
+    "segment-encryption-changed": ("other-cipher", "--allow-other-cipher"),
+    "segment-sector-size-changed": ("other-sector-size", "--allow-other-sector-size"),
+    "segment-offset-changed": ("other-offset", "--allow-other-offset"),
+    "segment-iv-tweak-changed": ("other-offset", "--allow-other-offset"),
+}
+
+
+def _header_dangers(old: Header, new: Header, changes: Sequence[Change]) -> Iterator[Danger]:
+    for change in changes:
+        if change.code in _DANGEROUS_CHANGES:
+            code, flag = _DANGEROUS_CHANGES[change.code]
+            yield Danger(code, f"it would change the device: {change.text}", flag)
+    returning, vanishing = keyslots_returning(old, new), keyslots_vanishing(old, new)
+    if new.seqid < old.seqid and same_volume_key(old, new):
+        text = f"the backup is older than the device: sequence id {new.seqid} against {old.seqid}"
+        yield Danger("older", text + _returning_words(returning), "--allow-older")
+    elif returning and same_volume_key(old, new):
+        yield Danger("keyslots-return", "the device lacks keyslots of the backup" + _returning_words(returning), "--allow-older")
+    if vanishing and same_volume_key(old, new):
+        words = ", ".join(describe_keyslot(k) for k in vanishing)
+        yield Danger("keyslots-vanish", f"on the device only, and gone afterwards: {words}", "--allow-lost-keyslots")
+
+
+def _returning_words(returning: Sequence[Keyslot]) -> str:
+    if not returning:
+        return ""
+    slots = ", ".join(str(keyslot.id) for keyslot in returning)
+    return f"; revoked passphrases work again (keyslot {slots})"
+
+
+def keyslots_returning(old: Header, new: Header) -> list[Keyslot]:
+    """Keyslots of the backup that the device does not have any more."""
+    present = {keyslot_fingerprint(k) for k in old.keyslots.values()}
+    return [k for k in new.keyslots.values() if keyslot_fingerprint(k) not in present]
+
+
+def keyslots_vanishing(old: Header, new: Header) -> list[Keyslot]:
+    """Keyslots of the device that the backup does not have."""
+    return keyslots_returning(new, old)
+
+
+def _notes(source: RestoreSource, old: Header | None, new: Header) -> Iterator[str]:
+    if old is None:
+        yield "no usable header is on the device now; nothing there can be compared"
+    elif same_volume_key(old, new):
+        yield "same volume key (the digests agree)"
+    if not new.keyslots:
+        yield "the backup has no keyslot: afterwards only the volume key itself opens the volume"
+    if len(source.kept) > 1:
+        yield "only the ranges that the backup kept are written; the bytes between stay as they are"

@@ -1,0 +1,121 @@
+"""What will be written, in which order, to what: complete before the first byte, readable by people and machines."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from luksafe.device.identity import DeviceFacts
+from luksafe.errors import DamagedInput, Refused
+from luksafe.reader import Reader
+
+Purpose = Literal["restore", "repair", "rebuild", "undo", "finish"]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Bytes to be put at ``offset``; ``old`` is what stands there now, ``what`` says what it is in words."""
+
+    offset: int
+    old: bytes
+    new: bytes
+    what: str
+
+    @property
+    def end(self) -> int:
+        """The offset of the first byte after it."""
+        return self.offset + len(self.new)
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Writes that are synced together; the next phase begins when they are on the medium."""
+
+    name: str
+    writes: tuple[Write, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """A reason not to write. ``flag`` is the command line option that accepts it; empty when nothing does."""
+
+    code: str
+    text: str
+    flag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WritePlan:
+    """Everything about a write to come. ``changes`` and ``notes`` are words for the person who confirms it."""
+
+    purpose: Purpose
+    target: DeviceFacts
+    phases: tuple[Phase, ...]
+    dangers: tuple[Danger, ...] = ()
+    changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    source: str = ""
+    uuid: str = ""
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """All writes, in order."""
+        return tuple(write for phase in self.phases for write in phase.writes)
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes will be written."""
+        return sum(len(write.new) for write in self.writes)
+
+    def refuse_dangers(self, accepted: Sequence[str] = ()) -> None:
+        """Raise Refused unless every danger is accepted by its flag. Each one names its own flag."""
+        left = [danger for danger in self.dangers if danger.flag not in accepted or not danger.flag]
+        if not left:
+            return
+        flags = " ".join(dict.fromkeys(danger.flag for danger in left if danger.flag))
+        hopeless = [danger.text for danger in left if not danger.flag]
+        hint = f"if that is what you want, add {flags}" if flags and not hopeless else "see the plan with --dry-run"
+        refused = Refused("; ".join(danger.text for danger in left), code=left[0].code, hint=hint)
+        refused.result = {"plan": self.to_json()}
+        raise refused
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as ``--dry-run --json`` prints it; bytes only as their SHA-256."""
+        return {
+            "purpose": self.purpose,
+            "target": self.target.to_json(),
+            "source": self.source,
+            "uuid": self.uuid,
+            "phases": [{"name": p.name, "writes": [_write_to_json(w) for w in p.writes]} for p in self.phases],
+            "bytes": self.size_bytes,
+            "dangers": [{"code": d.code, "text": d.text, "flag": d.flag} for d in self.dangers],
+            "changes": list(self.changes),
+            "notes": list(self.notes),
+        }
+
+
+def read_old(reader: Reader, offset: int, new: bytes, what: str) -> Write:
+    """A Write whose ``old`` is read from the target. Raises DamagedInput when the target ends before it.
+
+    A place that cannot be read counts as zeros: undo then writes zeros, which is all that can be done.
+    """
+    if offset + len(new) > reader.size_bytes:
+        raise DamagedInput(f"the target ends at byte {reader.size_bytes}; {what} reaches to {offset + len(new)}")
+    try:
+        old = reader.read_at(offset, len(new))
+    except OSError:
+        old = bytes(len(new))
+    return Write(offset, old, new, what)
+
+
+def _write_to_json(write: Write) -> dict[str, Any]:
+    return {
+        "offset": write.offset,
+        "length": len(write.new),
+        "what": write.what,
+        "changes_bytes": write.old != write.new,
+        "old_sha256": hashlib.sha256(write.old).hexdigest(),
+        "new_sha256": hashlib.sha256(write.new).hexdigest(),
+    }
