@@ -11,13 +11,14 @@ from typing import Any
 
 import click
 
-from luksafe.crypto.kdf import KdfLimits
+from luksafe.crypto.kdf import KdfLimits, available_memory_kib
 from luksafe.errors import NotFound, UsageError
 from luksafe.secret import SecretBytes
 
 MAX_KEY_FILE_BYTES = 8 << 20
 MAX_PASSPHRASE_BYTES = 512
-KEY_OPTION_NAMES = ("key_file", "keyfile_offset", "keyfile_size", "key_slot", "volume_key_file", "packet", "kdf_memory")
+KEY_OPTION_NAMES = ("key_file", "keyfile_offset", "keyfile_size", "key_slot", "volume_key_file", "packet")
+LIMIT_OPTION_NAMES = ("max_kdf_memory", "max_kdf_time", "max_kdf_iterations")
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,7 @@ class KeyOptions:
     key_slot: int | None = None
     volume_key_file: str | None = None
     packet: str | None = None
-    kdf_memory_mib: int | None = None
-
-    @property
-    def limits(self) -> KdfLimits:
-        """How much a keyslot's key derivation may cost."""
-        return KdfLimits() if self.kdf_memory_mib is None else KdfLimits(memory_kib=self.kdf_memory_mib * 1024)
+    limits: KdfLimits = KdfLimits()
 
     @property
     def is_given(self) -> bool:
@@ -58,8 +54,8 @@ def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*args: Any, **options: Any) -> Any:
         values = {name: options.pop(name) for name in KEY_OPTION_NAMES}
-        values["kdf_memory_mib"] = values.pop("kdf_memory")
-        return function(*args, key=KeyOptions(**values), **options)
+        limits = {name: options.pop(name) for name in LIMIT_OPTION_NAMES}
+        return function(*args, key=KeyOptions(**values, limits=_limits(**limits)), **options)
 
     run.__doc__, run.__name__ = function.__doc__, function.__name__
     run.__dict__.update(function.__dict__)
@@ -71,11 +67,23 @@ def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--key-slot", type=click.IntRange(0, 31), help="Try this keyslot only."),
             click.option("--volume-key-file", help="The volume key itself, raw bytes."),
             click.option("--packet", help="An escrow packet that holds the key."),
-            click.option("--kdf-memory", type=click.IntRange(1), help="Allow a keyslot this much memory, in MiB."),
+            click.option("--max-kdf-memory", type=click.IntRange(1), help="Let a keyslot use this much memory (KiB)."),
+            click.option("--max-kdf-time", type=click.IntRange(1), help="Let it take this many Argon2 passes per GiB."),
+            click.option("--max-kdf-iterations", type=click.IntRange(1), help="Let it take this many iterations."),
         )
     ):
         run = option(run)
     return run
+
+
+def _limits(max_kdf_memory: int | None, max_kdf_time: int | None, max_kdf_iterations: int | None) -> KdfLimits:
+    usual = KdfLimits()
+    return KdfLimits(
+        memory_kib=max_kdf_memory or usual.memory_kib,
+        time_cost=max_kdf_time or usual.time_cost,
+        iterations=max_kdf_iterations or usual.iterations,
+        available_memory_kib=available_memory_kib(),
+    )
 
 
 def read_key_file(name: str, offset_bytes: int = 0, size_bytes: int | None = None) -> SecretBytes:
