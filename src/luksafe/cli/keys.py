@@ -6,7 +6,7 @@ import os
 import sys
 import termios
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -31,7 +31,7 @@ class KeyOptions:
     key_slot: int | None = None
     volume_key_file: str | None = None
     packet: str | None = None
-    limits: KdfLimits = KdfLimits()
+    limits: KdfLimits = field(default_factory=KdfLimits)
 
     @property
     def is_given(self) -> bool:

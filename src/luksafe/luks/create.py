@@ -9,10 +9,10 @@ from typing import Literal
 
 from luksafe.luks.af import RandomBytes
 from luksafe.luks.luks1 import binary_header as luks1
+from luksafe.luks.luks1.metadata import build_header as build_luks1
 from luksafe.luks.luks2.binary_header import BINARY_BYTES, BinaryHeader
 from luksafe.luks.luks2.metadata import build_header
 from luksafe.luks.luks2.writer import write_copies
-from luksafe.luks.luks1.metadata import build_header as build_luks1
 from luksafe.luks.model import Json
 from luksafe.luks.seal import SALT_BYTES, bind, digest_to_json, make_digest, seal_keyslot
 from luksafe.secret import SecretBytes

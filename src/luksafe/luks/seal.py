@@ -16,7 +16,9 @@ from luksafe.secret import SecretBytes
 SALT_BYTES = 32
 
 
-def seal_keyslot(keyslot: Keyslot, passphrase: SecretBytes, volume_key: SecretBytes, random_bytes: RandomBytes) -> bytes:
+def seal_keyslot(
+    keyslot: Keyslot, passphrase: SecretBytes, volume_key: SecretBytes, random_bytes: RandomBytes
+) -> bytes:
     """The bytes of the keyslot's area (whole sectors of key material) that make ``passphrase`` give ``volume_key``.
 
     The keyslot states every parameter, its salt included. Raises Unsupported for what nothing here knows.

@@ -88,7 +88,10 @@ def _phases(source: RestoreSource, reader: Reader, header: Header) -> Iterator[P
     material = list(_outside(source.kept, copies))
     parts = [("keyslot areas", material, "key material")]
     if header.format == "luks2":
-        parts += [("secondary header", copies[1:], "secondary header"), ("primary header", copies[:1], "primary header")]
+        parts += [
+            ("secondary header", copies[1:], "secondary header"),
+            ("primary header", copies[:1], "primary header"),
+        ]
     else:
         parts.append(("header", copies, "LUKS1 header"))
     for name, ranges, what in parts:
@@ -144,7 +147,9 @@ def _place_dangers(source: RestoreSource, target: RestoreTarget, new: Header) ->
         yield Danger("too-small", f"the device has {size} bytes; the header does not fit")
     elif source.device_size_bytes > size or size < new.areas_end:
         needed = max(source.device_size_bytes, new.areas_end)
-        yield Danger("smaller-device", f"the device has {size} bytes, the one backed up had {needed}", "--allow-smaller")
+        yield Danger(
+            "smaller-device", f"the device has {size} bytes, the one backed up had {needed}", "--allow-smaller"
+        )
 
 
 _DANGEROUS_CHANGES = {
@@ -169,7 +174,9 @@ def _header_dangers(old: Header, new: Header, changes: Sequence[Change]) -> Iter
         text = f"the backup is older than the device: sequence id {new.seqid} against {old.seqid}"
         yield Danger("older", text + _returning_words(returning), "--allow-older")
     elif returning and same_volume_key(old, new):
-        yield Danger("keyslots-return", "the device lacks keyslots of the backup" + _returning_words(returning), "--allow-older")
+        yield Danger(
+            "keyslots-return", "the device lacks keyslots of the backup" + _returning_words(returning), "--allow-older"
+        )
     if vanishing and same_volume_key(old, new):
         words = ", ".join(describe_keyslot(k) for k in vanishing)
         yield Danger("keyslots-vanish", f"on the device only, and gone afterwards: {words}", "--allow-lost-keyslots")

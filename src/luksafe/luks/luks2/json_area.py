@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from luksafe.luks.finding import Finding, Severity
 from luksafe.luks.model import Json
 
+_LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Came in as an escape and goes out as one; the rest of the surrogates stand for foreign bytes."""
 MAX_DEPTH = 32
 """json-c, which cryptsetup reads with, refuses deeper nesting."""
 
@@ -40,7 +43,9 @@ def decode(area: bytes, where: str = "json") -> tuple[Json | None, list[Finding]
 
 def encode(document: Json, size_bytes: int) -> bytes:
     """The JSON as an area of ``size_bytes``, compact, zero padded. Raises ValueError when it does not fit."""
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+    words = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    words = _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", words)
+    text = words.encode("utf-8", "surrogateescape")
     if len(text) >= size_bytes:
         raise ValueError(f"the JSON takes {len(text)} bytes, the area has {size_bytes}")
     return text.ljust(size_bytes, b"\0")

@@ -24,9 +24,7 @@ def write_copies(binary: BinaryHeader, document: Json, random_bytes: RandomBytes
     if errors:
         raise ValueError(f"{errors[0].where}: {errors[0].text}")
     area = encode(document, json_bytes)
-    primary = replace(
-        binary, magic=PRIMARY_MAGIC, version=2, hdr_offset=0, salt=random_bytes(HEADER_SALT_BYTES)
-    )
+    primary = replace(binary, magic=PRIMARY_MAGIC, version=2, hdr_offset=0, salt=random_bytes(HEADER_SALT_BYTES))
     secondary = replace(
         primary, magic=SECONDARY_MAGIC, hdr_offset=binary.hdr_size, salt=random_bytes(HEADER_SALT_BYTES)
     )
