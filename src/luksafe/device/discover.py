@@ -9,8 +9,8 @@ from pathlib import Path
 from luksafe.device.crypttab import CrypttabEntry, find_device, parse_crypttab
 from luksafe.device.mounts import is_same_file
 from luksafe.device.source import open_source
+from luksafe.device.stack import layers_above
 from luksafe.device.sysfs import BlockNode, all_nodes
-from luksafe.device.usage import loop_devices_over
 from luksafe.errors import LuksafeError
 from luksafe.luks.inspection import Format, inspect
 
@@ -56,18 +56,6 @@ def _on_devices() -> Iterator[FoundDevice]:
             continue  # another path to the same disk, without multipath above
         seen.add(path_of_disk)
         yield device
-
-
-def layers_above(node: BlockNode) -> set[BlockNode]:
-    """Every device that stands on this one, or for a partition also on its disk (multipath, firmware RAID)."""
-    above: set[BlockNode] = set()
-    waiting = [*node.holders(), *node.disk.holders(), *loop_devices_over(node.path)]
-    while waiting:
-        up = waiting.pop()
-        if up not in above:
-            above.add(up)
-            waiting += [*up.holders(), *up.partitions(), *loop_devices_over(up.path)]
-    return above
 
 
 def _look(node: BlockNode) -> FoundDevice:

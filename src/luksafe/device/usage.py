@@ -12,7 +12,8 @@ from typing import Literal
 from luksafe.device.mounts import is_at, is_same_file, mounts_of, swap_areas
 from luksafe.device.opening import StrPath, real_path
 from luksafe.device.proclocks import lock_holders
-from luksafe.device.sysfs import BlockNode, all_nodes, node_of
+from luksafe.device.stack import loop_devices_over
+from luksafe.device.sysfs import BlockNode, node_of
 
 UseKind = Literal["mounted", "swap", "mapping", "raid", "loop", "holder", "exclusive", "locked"]
 
@@ -39,12 +40,6 @@ def find_uses(path: StrPath) -> list[Use]:
     if not uses and _is_held(real):
         uses.append(Use("exclusive", str(real), f"{real} is held by something that /proc and /sys do not show"))
     return uses
-
-
-def loop_devices_over(path: str) -> list[BlockNode]:
-    """The loop devices that show this file or device."""
-    loops = ((node, node.attribute("loop/backing_file")) for node in all_nodes() if node.name.startswith("loop"))
-    return [node for node, backing in loops if backing and is_same_file(backing, path)]
 
 
 def _device_uses(node: BlockNode) -> Iterator[Use]:
