@@ -1,0 +1,60 @@
+"""Which backup of a volume is current: by what followed what, never by time (spec/vault.md, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from luksafe.vault.record import Record, Sighting
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """The latest ``events`` of a volume, as ``parents`` of the next one, and the backups that are current by them."""
+
+    events: list[str]
+    current: list[str]
+
+
+def judge(records: Collection[Record], sightings: Mapping[str, Sighting], forgotten: Collection[str]) -> Lineage:
+    """What is current among the backups not in ``forgotten``; several when the evidence does not decide.
+
+    ``sightings`` are keyed by their event names.
+    """
+    by_id = {record.id: record for record in records}
+    backup_of = {backup: backup for backup in by_id}
+    parents_of = {record.id: record.parents for record in records}
+    for event, sighting in sightings.items():
+        if sighting.id in by_id:
+            backup_of[event] = sighting.id
+            parents_of[event] = sighting.parents
+    live = {event for event, backup in backup_of.items() if backup not in forgotten}
+    latest = live - _ancestors(live, parents_of)
+    # What leads only into a circle (two hosts saw two orders) has no latest: then all of it counts.
+    latest |= live - latest - _ancestors(latest, parents_of)
+    parents = {parent for older in parents_of.values() for parent in older}
+    kept = [record for record in records if record.id not in forgotten]
+    apart = [by_id[event] for event in latest if event in by_id and event not in parents]
+    latest -= {record.id for record in apart if _is_outdated(record, kept)}
+    return Lineage(sorted(latest), sorted({backup_of[event] for event in latest}))
+
+
+def _ancestors(events: Iterable[str], parents_of: Mapping[str, list[str]]) -> set[str]:
+    """All that these events descend from."""
+    found: set[str] = set()
+    todo = [(event, parent) for event in events for parent in parents_of[event]]
+    while todo:
+        event, parent = todo.pop()
+        if parent != event and parent not in found:
+            found.add(parent)
+            todo += [(parent, older) for older in parents_of.get(parent, [])]
+    return found
+
+
+def _is_outdated(record: Record, others: Iterable[Record]) -> bool:
+    """Whether a record apart from the history, as an imported file is, has an older sequence id than another."""
+    if record.parents or not record.lineage:
+        return False
+    return any(
+        other.lineage == record.lineage and other.luks == record.luks and other.seqid > record.seqid for other in others
+    )
