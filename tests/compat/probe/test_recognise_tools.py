@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from probe_images import ENVIRONMENT, MAKERS, MIB, FileReader, Maker, blkid, make, run
+from compat.probe.probe_images import ENVIRONMENT, MAKERS, MIB, FileReader, Maker, blkid, make, run
 
 from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Confidence, Kind, Recognised
@@ -133,29 +133,15 @@ def test_iso_and_squashfs(tmp_path: Path) -> None:
         assert (oracle["TYPE"], oracle.get("LABEL", ""), oracle.get("UUID", "")) == (path.name, match.label, match.uuid)
 
 
-@pytest.fixture
-def loop(tmp_path: Path) -> object:
-    """A loop device over 64 MiB, for the tools that take no file."""
+def test_physical_volume(loop_device: Callable[..., str], tmp_path: Path) -> None:
     image = tmp_path / "disk"
     with image.open("wb") as out:
         out.truncate(64 * MIB)
-    if os.geteuid() != 0:
-        pytest.skip("loop devices need root")
-    done = subprocess.run(["losetup", "--find", "--show", str(image)], capture_output=True, text=True, env=ENVIRONMENT)
-    if done.returncode:
-        pytest.skip(f"no loop device: {done.stderr.strip()}")
-    yield Path(done.stdout.strip()), image
-    subprocess.run(["losetup", "--detach", done.stdout.strip()], env=ENVIRONMENT, check=True)
-
-
-def test_physical_volume(loop: tuple[Path, Path], tmp_path: Path) -> None:
-    device, image = loop
-    settings = (
-        f'devices{{use_devicesfile=0 scan="/dev" filter=["a|{device}|","r|.*|"]}} global{{locking_dir="{tmp_path}"}}'
-    )
-    common = ("--config", f"{settings} backup{{backup=0 archive=0}}", "-y")
-    run(("pvcreate", "-q", *common, "--metadatacopies", "2", "IMG"), device)
-    run(("vgcreate", "-q", *common, "some_group", "IMG"), device)
+    device = Path(loop_device(image))
+    devices = f'devices{{use_devicesfile=0 scan="/dev" filter=["a|{device}|","r|.*|"]}}'
+    quiet = f'{devices} global{{locking_dir="{tmp_path}"}} backup{{backup=0 archive=0}}'
+    run(("pvcreate", "-q", "-y", "--config", quiet, "--metadatacopies", "2", "IMG"), device)
+    run(("vgcreate", "-q", "-y", "--config", quiet, "some_group", "IMG"), device)
     match, oracle = recognised(image, "LVM2_member"), blkid(image)
     assert (oracle["TYPE"], oracle["UUID"]) == (match.name, match.uuid)
     assert match.confidence is Confidence.CERTAIN
