@@ -35,7 +35,9 @@ def test_every_kind_of_mapping(vm: Any, disks: list[Path]) -> None:
         LIST + "over = {d: [m.name for m in mappings_over(d)] for d in ('/dev/vda', '/dev/vdb', '/tmp/i.img')}\n"
         "try: find_mapping('nosuch')\n"
         "except NotFound as e: missing = e.hint\n"
-        "print(json.dumps({'all': {n: facts(m) for n, m in mappings.items()}, 'over': over, 'missing': missing}))",
+        "from luksafe.device.discover import find_luks_devices\n"
+        "print(json.dumps({'all': {n: facts(m) for n, m in mappings.items()}, 'over': over, 'missing': missing,\n"
+        "    'problems': [[d.path, d.problem] for d in find_luks_devices() if d.problem]}))",
         before=f"""
 modprobe dm-crypt; modprobe dm-integrity
 printf x > /tmp/pass
@@ -83,6 +85,7 @@ cryptsetup luksSuspend two
     assert (away["device"], away["tables"][0]["offset_sectors"]) == ("/dev/vdc", 0)
     assert (byhand["type"], byhand["tables"][0]["key"]["place"]) == ("", "none")
     assert seen["over"] == {"/dev/vda": ["one"], "/dev/vdb": ["two"], "/tmp/i.img": ["three"]}
+    assert ["/dev/mapper/two", "it is suspended: reading it would wait for ever"] in seen["problems"]
     assert seen["missing"] == "active now: one, two, three, bare, away, byhand"
 
 

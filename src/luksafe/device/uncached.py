@@ -30,7 +30,7 @@ def read_uncached(path: StrPath, offset_bytes: int, length_bytes: int) -> Uncach
     """Read from the medium itself, fewer bytes at the end. Written bytes must have been synced before.
 
     Where O_DIRECT is refused (some filesystems), cached pages are dropped first, which the kernel may not do in
-    full. For a loop device it is the device's own cache that is passed by. Raises ``OSError`` where reading fails.
+    full. For a loop device it is the device's own cache that is passed by. Raises ``OSError`` with path and place.
     """
     try:
         return UncachedBytes(_read_direct(path, offset_bytes, length_bytes), "direct")
@@ -58,7 +58,10 @@ def _read_direct(path: StrPath, offset: int, length: int) -> bytes:
         with mmap.mmap(-1, _BUFFER_BYTES) as buffer, memoryview(buffer) as view:
             while at < end:
                 with view[: min(end - at, _BUFFER_BYTES)] as window:
-                    got = os.preadv(fd, [window], at)
+                    try:
+                        got = os.preadv(fd, [window], at)
+                    except OSError as error:
+                        raise OSError(error.errno, f"{error.strerror} at byte {at}", os.fspath(path)) from error
                 out += view[:got]
                 at += got
                 if got % align or not got:

@@ -49,6 +49,23 @@ def test_sees_the_medium_and_not_the_cache(tmp_path: Path, loop_device: Callable
         assert read_uncached(device, 512, 100).data == b"b" * 100
 
 
+def test_a_device_with_large_sectors_is_read_anywhere(tmp_path: Path, loop_device: Callable[..., str]) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(DATA[: 1 << 20])
+    device = loop_device(path, "--sector-size", "4096")
+    assert read_uncached(device, 5000, 10).data == DATA[5000:5010]
+    assert read_uncached(device, (1 << 20) - 5, 100).data == DATA[(1 << 20) - 5 : 1 << 20]
+
+
+def test_a_failing_medium_raises_with_the_place(tmp_path: Path, loop_device: Callable[..., str]) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(1 << 20))
+    device = loop_device(path)
+    os.truncate(path, 0)
+    with pytest.raises(OSError, match=rf"at byte 4096.*{device}"):
+        read_uncached(device, 4097, 10)
+
+
 def test_a_missing_name_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         read_uncached(tmp_path / "none", 0, 1)
