@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from luksafe.device.lock import metadata_lock
 from luksafe.device.source import open_source
-from luksafe.errors import NotFound
+from luksafe.errors import NotFound, UsageError
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader, Reader
+from luksafe.vault.backup import Backup
 
 VAULT_PREFIX = "vault:"
 
@@ -21,15 +23,17 @@ VAULT_PREFIX = "vault:"
 class Target:
     """An opened target. ``reader`` holds the header (and the data too, unless detached or a backup).
 
-    ``path`` is None for a backup; ``backup_id`` is None for anything else; ``description`` is for people.
+    ``header_path`` is the file or device with the header, None for a backup; ``data_path`` the one with the data, None
+    where only the header is known; ``backup`` is set for a backup; ``description`` is for people.
     """
 
     reader: Reader
     inspection: Inspection
     description: str
-    path: Path | None = None
-    backup_id: str | None = None
+    header_path: Path | None = None
     data_path: Path | None = None
+    backup: Backup | None = None
+    lock_note: str = ""
 
 
 @contextmanager
@@ -38,28 +42,57 @@ def open_target(workspace: Workspace, text: str, header: str | None = None) -> I
 
     A path that exists wins over a backup of that name; ``vault:`` before the name asks for a backup. Raises NotFound.
     """
-    if header is not None:
-        with open_target(workspace, header) as detached:
-            text_and_header = f"{text} with the header from {detached.description}"
-            yield Target(
-                detached.reader, detached.inspection, text_and_header, detached.path, detached.backup_id, Path(text)
-            )
+    if header is None:
+        with _open_one(workspace, text) as target:
+            yield target
         return
+    if not os.path.lexists(text):
+        raise NotFound(f"{text}: no such file or device", hint="see which devices there are: lsblk")
+    with _open_one(workspace, header) as detached:
+        yield Target(
+            detached.reader,
+            detached.inspection,
+            f"{text} with the header from {detached.description}",
+            detached.header_path,
+            Path(text),
+            detached.backup,
+            detached.lock_note,
+        )
+
+
+@contextmanager
+def _open_one(workspace: Workspace, text: str) -> Iterator[Target]:
     if text.startswith(VAULT_PREFIX) or not os.path.lexists(text):
         yield open_backup(workspace, text.removeprefix(VAULT_PREFIX))
         return
     with open_source(text) as reader:
-        yield Target(reader, inspect(reader), text, Path(text), data_path=Path(text))
+        # held only while the metadata are read: a cryptsetup that waits for us must not wait for a passphrase prompt
+        with metadata_lock(text) as lock:
+            inspection = inspect(reader)
+        path = Path(text)
+        yield Target(reader, inspection, text, path, path, lock_note=lock.why)
 
 
 def open_backup(workspace: Workspace, text: str) -> Target:
     """A backup in the vault as a target. Raises NotFound when neither a file nor a backup has that name."""
     if "/" in text:
-        raise NotFound(f"{text}: no such file or device")
-    raise NotFound(f"{text}: no such file, device or backup")
-
-
-def bytes_target(image: bytes, description: str, backup_id: str) -> Target:
-    """A header image in memory as a target."""
+        raise NotFound(f"{text}: no such file or device", hint="see which devices there are: lsblk")
+    try:
+        vault = workspace.open_vault()
+    except NotFound:
+        raise NotFound(
+            f"{text}: no such file or device, and there is no vault at {workspace.vault_home}",
+            hint="name the vault with --vault DIR, or check the path",
+        ) from None
+    with vault:
+        backup = vault.resolve(text)
+        image = vault.image(backup.id).data
     reader = BytesReader(image)
-    return Target(reader, inspect(reader), description, backup_id=backup_id)
+    return Target(reader, inspect(reader), f"backup {backup.id[:12]}", backup=backup)
+
+
+def require_path(target: Target) -> Path:
+    """The device or file of a target. Raises UsageError for a backup, which is none."""
+    if target.header_path is None:
+        raise UsageError(f"{target.description} is no device; name the device or image itself")
+    return target.header_path

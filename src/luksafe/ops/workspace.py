@@ -1,7 +1,8 @@
-"""What an operation needs from the world beside its target: the vault, the clock, this host."""
+"""What an operation needs from the world beside its target: the vault, the clock, randomness, this host."""
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from luksafe import __version__
+from luksafe.vault.vault import Vault
 
 
 def utc_now() -> datetime:
@@ -18,10 +20,11 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where the vault is, what time it is, and who we are."""
+    """Where the vault is, what time it is, where random bytes come from, who we are."""
 
     vault_home: Path
     now: Callable[[], datetime] = utc_now
+    random_bytes: Callable[[int], bytes] = os.urandom
     host: str = ""
     tool: str = f"luksafe {__version__}"
 
@@ -29,3 +32,7 @@ class Workspace:
     def host_name(self) -> str:
         """This host's name."""
         return self.host or socket.gethostname()
+
+    def open_vault(self, *, create: bool = False) -> Vault:
+        """The vault with all its stores, to be closed (``with``). Raises NotFound when there is none yet."""
+        return Vault.open(self.vault_home, random=self.random_bytes, create=create)

@@ -1,0 +1,103 @@
+"""Backup: the header of a live device, read under cryptsetup's lock, into the vault and every store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from luksafe.device.identity import describe
+from luksafe.errors import DamagedInput
+from luksafe.luks.compact import Capture, capture
+from luksafe.luks.compare import compare
+from luksafe.luks.inspection import Inspection, inspect
+from luksafe.luks.model import Header
+from luksafe.ops.record import make_record, uuid_of
+from luksafe.ops.target import open_target, require_path
+from luksafe.ops.workspace import Workspace
+from luksafe.reader import BytesReader
+from luksafe.vault.report import Added
+from luksafe.vault.vault import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What a backup did: ``changes`` since the last current one are in words; ``stored_bytes`` in each store."""
+
+    device: str
+    uuid: str
+    added: Added
+    taken: Capture
+    inspection: Inspection
+    changes: tuple[str, ...]
+    wanted_copies: int
+    stored_bytes: int
+    lock_note: str = ""
+
+
+def backup_device(
+    workspace: Workspace,
+    device: str,
+    header: str | None = None,
+    *,
+    full: bool = False,
+    again: bool = False,
+    why: str = "",
+) -> BackupReport:
+    """Capture a device's header (or its detached one) and store it. Raises DamagedInput when there is none at all."""
+    with open_target(workspace, device, header) as target:
+        path = require_path(target)
+        if target.inspection.format == "none":
+            target.inspection.require_header()
+        taken = capture(target.reader, target.inspection, full=full)
+        _require_readable(taken, device)
+        # judged from the image itself, so that header and areas are of one moment
+        inspection = inspect(BytesReader(taken.image)) if target.inspection.header else target.inspection
+        facts = describe(target.data_path or path)
+        with workspace.open_vault(create=True) as vault:
+            previous = _previous(vault, uuid_of(inspection))
+            parents = vault.lineage(uuid_of(inspection)).events
+            record = make_record(workspace, inspection, taken, facts, parents, why)
+            added = vault.add(record, taken.image, now=workspace.now(), again=again)
+            return BackupReport(
+                device=str(device),
+                uuid=uuid_of(inspection),
+                added=added,
+                taken=taken,
+                inspection=target.inspection,
+                changes=_changes(previous, inspection.header, taken.image),
+                wanted_copies=vault.config.copies,
+                stored_bytes=_stored_size(vault, added),
+                lock_note=target.lock_note,
+            )
+
+
+def _require_readable(taken: Capture, device: str) -> None:
+    if len(taken.unreadable) and sum(end - start for start, end in taken.unreadable) >= len(taken.image):
+        raise DamagedInput(f"nothing of the header of {device} can be read", hint="see what the disk says: dmesg")
+
+
+def _previous(vault: Vault, uuid: str) -> tuple[Header, bytes] | None:
+    """The backup that was current until now, when there is exactly one and it is readable."""
+    current = vault.current(uuid)
+    if len(current) != 1:
+        return None
+    try:
+        image = vault.image(current[0].id).data
+    except DamagedInput:
+        return None
+    header = inspect(BytesReader(image)).header
+    return (header, image) if header else None
+
+
+def _changes(previous: tuple[Header, bytes] | None, header: Header | None, image: bytes) -> tuple[str, ...]:
+    if previous is None or header is None:
+        return ()
+    before, before_image = previous
+    return tuple(c.text for c in compare(before, header, BytesReader(before_image), BytesReader(image)))
+
+
+def _stored_size(vault: Vault, added: Added) -> int:
+    """The size of the packed image as it stands in the first store, in bytes."""
+    folder = vault.home.folder.path
+    found = sorted(Path(folder).glob(f"*/{added.id}.hdr.gz"))
+    return found[0].stat().st_size if found else 0
