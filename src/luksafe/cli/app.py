@@ -59,7 +59,8 @@ class App:
 
     def workspace(self) -> Workspace:
         """What operations work with."""
-        return Workspace(self.vault_home())
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "luksafe"
+        return Workspace(self.vault_home(), state_folder=state)
 
     @property
     def is_colored(self) -> bool:

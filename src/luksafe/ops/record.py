@@ -64,7 +64,9 @@ def _parameters(header: Header, capture: Capture) -> Json:
     for slot in described["keyslots"]:
         if slot.get("slot") in header.keyslots:
             slot["enrolment"] = keyslot_fingerprint(header.keyslots[slot["slot"]])
-    described["tokens"] = [{name: token[name] for name in ("token", "type", "keyslots")} for token in described["tokens"]]
+    described["tokens"] = [
+        {name: token[name] for name in ("token", "type", "keyslots")} for token in described["tokens"]
+    ]
     if capture.why_whole:
         described["why_whole"] = capture.why_whole
     if capture.unreadable:

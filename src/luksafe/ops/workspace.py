@@ -20,11 +20,15 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where the vault is, what time it is, where random bytes come from, who we are."""
+    """Where the vault is, what time it is, where random bytes come from, who we are.
+
+    ``state_folder`` is the second place for what a write replaces when no store is connected.
+    """
 
     vault_home: Path
     now: Callable[[], datetime] = utc_now
     random_bytes: Callable[[int], bytes] = os.urandom
+    state_folder: Path = Path("~/.local/state/luksafe")
     host: str = ""
     tool: str = f"luksafe {__version__}"
 

@@ -1,0 +1,70 @@
+"""Restore: gather the facts for a plan; carry a confirmed plan out and validate what is then on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from luksafe.device.identity import describe
+from luksafe.device.lock import metadata_lock
+from luksafe.device.source import open_source
+from luksafe.device.usage import find_uses
+from luksafe.luks.compact import capture
+from luksafe.luks.finding import Severity
+from luksafe.luks.inspection import Inspection, inspect
+from luksafe.ops.interruption import require_no_interruption
+from luksafe.ops.keyslot_health import destroyed_keyslots
+from luksafe.ops.restore_plan import RestoreSource, RestoreTarget, plan_restore
+from luksafe.ops.target import Target, open_target
+from luksafe.ops.workspace import Workspace
+from luksafe.ops.write.plan import WritePlan
+from luksafe.probe.recognise import recognise
+from luksafe.probe.recognised import Kind
+
+Say = Callable[[str], None]
+
+
+def plan(workspace: Workspace, backup: str, device: str) -> WritePlan:
+    """The plan to restore ``backup`` (of the vault, or a header file) to ``device``. Nothing is written."""
+    with open_target(workspace, backup) as source, _look(device) as target:
+        require_no_interruption(workspace, target.facts)
+        return plan_restore(_source(source), target)
+
+
+def look_again(device: Path) -> Inspection:
+    """What is on the device now."""
+    with open_source(device) as reader, metadata_lock(device):
+        return inspect(reader)
+
+
+def _source(target: Target) -> RestoreSource:
+    """A vault backup with the ranges that it kept; any other header as a fresh capture would keep them."""
+    target.inspection.require_header()
+    if target.backup is not None:
+        image = target.reader.read_at(0, target.reader.size_bytes)
+        kept = tuple((start, start + length) for start, length in target.backup.record.kept)
+        size = target.backup.record.device.size
+    else:
+        taken = capture(target.reader, target.inspection)
+        image, kept, size = taken.image, taken.kept, 0
+    return RestoreSource(
+        image=image,
+        kept=kept,
+        inspection=target.inspection,
+        reader=target.reader,
+        name=target.description,
+        device_size_bytes=size,
+        destroyed_keyslots=destroyed_keyslots(target.reader, target.inspection.require_header()),
+        has_damage=any(f.severity is not Severity.INFO for f in target.inspection.all_findings),
+    )
+
+
+@contextmanager
+def _look(device: str) -> Iterator[RestoreTarget]:
+    facts = describe(device)
+    with open_source(device) as reader:
+        with metadata_lock(device):
+            inspection = inspect(reader)
+        foreign = [r for r in recognise(reader) if r.name != "crypto_LUKS" and r.kind is not Kind.BOOT_CODE]
+        yield RestoreTarget(facts, reader, inspection, find_uses(device), foreign)
