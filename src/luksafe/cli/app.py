@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from functools import update_wrapper
@@ -67,12 +67,13 @@ class App:
         """Whether stdout is a terminal that wants colour."""
         return sys.stdout.isatty() and not self.no_color and "NO_COLOR" not in os.environ
 
-    def emit(self, result: dict[str, Any], render: Callable[[], None]) -> None:
-        """Print a result: the object with ``--json``, else whatever ``render`` prints."""
+    def emit(self, result: dict[str, Any], render: Callable[[], Iterable[str] | None]) -> None:
+        """Print a result: the object with ``--json``, else the lines that ``render`` gives (or prints itself)."""
         if self.json:
             click.echo(to_json(result))
-        else:
-            render()
+            return
+        for line in render() or ():
+            click.echo(line)
 
     def say(self, text: str) -> None:
         """Prose about what is going on, to stderr; silent with ``-q``."""

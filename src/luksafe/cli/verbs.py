@@ -14,6 +14,22 @@ class Verb(NamedTuple):
     help: str
 
 
-VERBS = (Verb("show", "keep", "luksafe.cli.show", "Every parameter of a header; --map draws it."),)
+VERBS = (
+    Verb("backup", "keep", "luksafe.cli.backup", "Save the header of DEVICE in the vault and every store."),
+    Verb("list", "keep", "luksafe.cli.list", "Volumes and their backups: when, where, proven, current or not."),
+    Verb("show", "keep", "luksafe.cli.show", "Every parameter of a header; --map draws it."),
+    Verb("diff", "keep", "luksafe.cli.diff", "What changed between two headers, in words."),
+    Verb("check", "keep", "luksafe.cli.check", "Is each volume safe? Copies, drift, proofs."),
+    Verb("prove", "keep", "luksafe.cli.prove", "Open a header with a key, and say what the data are."),
+    Verb("export", "keep", "luksafe.cli.export", "Write a backup as a file that cryptsetup takes."),
+    Verb("import", "keep", "luksafe.cli.import_", "Take in header backups made by cryptsetup or dd."),
+    Verb("forget", "keep", "luksafe.cli.forget", "Remove a backup, for good, from every store."),
+    Verb("sync", "keep", "luksafe.cli.sync", "Bring all stores level; heal damaged copies."),
+    Verb("stores", "keep", "luksafe.cli.stores", "List, add and check the places that hold copies."),
+    Verb(
+        "restore", "recover", "luksafe.cli.restore", "Write a backup to a device: plan, confirm, save, write, verify."
+    ),
+    Verb("undo", "recover", "luksafe.cli.undo", "Put back what the last write replaced."),
+)
 
 SECTIONS = {"keep": "Keep", "recover": "Recover", "escrow": "Escrow"}

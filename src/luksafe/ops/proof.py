@@ -8,14 +8,17 @@ from pathlib import Path
 
 from luksafe.crypto.kdf import KdfLimits
 from luksafe.device.source import open_source
-from luksafe.errors import KeyRejected, LuksafeError
+from luksafe.errors import KeyRejected, LuksafeError, NotFound
+from luksafe.luks.compact import capture
 from luksafe.luks.model import Header, Segment
 from luksafe.luks.unlock import Unlocked, unlock, verify_volume_key
+from luksafe.ops.record import uuid_of
 from luksafe.ops.target import Target
 from luksafe.ops.workspace import Workspace
 from luksafe.probe.content import Content, recognise_content
 from luksafe.reader import Reader, SliceReader
 from luksafe.secret import SecretBytes
+from luksafe.vault.name import base_id, image_id
 from luksafe.vault.record import Proof, timestamp
 from luksafe.view.stream import DecryptedReader
 
@@ -72,11 +75,23 @@ def prove(
         digest_id=opened.digest_id,
         is_unbound=opened.is_unbound,
         data=shown,
-        backup_id=target.backup.id if target.backup else "",
+        backup_id=target.backup.id if target.backup else stored_id(workspace, target),
     )
-    if target.backup is not None and shown.makes_sense is not False:
-        _note(workspace, target.backup.id, report)
+    if report.backup_id and shown.makes_sense is not False and not opened.is_unbound:
+        _note(workspace, report.backup_id, report)
     return report
+
+
+def stored_id(workspace: Workspace, target: Target) -> str:
+    """The id of the backup that has this very header, empty when the vault has none: its proof is proven with it."""
+    image = capture(target.reader, target.inspection).image
+    wanted = image_id(hashlib.sha256(image).hexdigest())
+    try:
+        with workspace.open_vault() as vault:
+            ids = [backup.id for backup in vault.backups(uuid_of(target.inspection))]
+    except NotFound:
+        return ""
+    return next((found for found in ids if base_id(found) == wanted), "")
 
 
 def _by_volume_key(header: Header, volume_key: SecretBytes, limits: KdfLimits | None) -> Unlocked:
@@ -104,7 +119,9 @@ def examine_data(ciphertext: Reader, header: Header, volume_key: SecretBytes, di
     if not segments or ciphertext.size_bytes <= segments[0].offset:
         return DataProof(False, why="there are no data here")
     if _never_written(ciphertext, segments[0].offset):
-        return DataProof(True, "unwritten", "the data area holds zeros: nothing was ever written to it, or it was trimmed")
+        return DataProof(
+            True, "unwritten", "the data area holds zeros: nothing was ever written to it, or it was trimmed"
+        )
     keys = {segment.id: volume_key for segment in segments}
     content = recognise_content(DecryptedReader(ciphertext, segments, keys))
     if content.plausible is not False:
@@ -146,5 +163,3 @@ def _note(workspace: Workspace, backup_id: str, report: ProofReport) -> None:
     )
     with workspace.open_vault() as vault:
         vault.add_proof(proof)
-
-

@@ -69,9 +69,13 @@ class WritePlan:
         """How many bytes will be written."""
         return sum(len(write.new) for write in self.writes)
 
+    def dangers_left(self, accepted: Sequence[str] = ()) -> list[Danger]:
+        """The dangers that no flag accepted."""
+        return [danger for danger in self.dangers if danger.flag not in accepted or not danger.flag]
+
     def refuse_dangers(self, accepted: Sequence[str] = ()) -> None:
         """Raise Refused unless every danger is accepted by its flag. Each one names its own flag."""
-        left = [danger for danger in self.dangers if danger.flag not in accepted or not danger.flag]
+        left = self.dangers_left(accepted)
         if not left:
             return
         flags = " ".join(dict.fromkeys(danger.flag for danger in left if danger.flag))

@@ -1,0 +1,106 @@
+"""``luksafe backup``: save headers in the vault and every store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+import click
+
+from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.targets import header_option
+from luksafe.cli.text import count, human_size
+from luksafe.errors import LuksafeError, NotFound, UsageError
+from luksafe.luks.model import Json
+from luksafe.ops.backup import BackupReport, backup_device
+from luksafe.ops.check import every_device
+
+
+@verb
+@click.argument("devices", nargs=-1)
+@header_option
+@click.option("--all", "every", is_flag=True, help="Every LUKS volume of this machine.")
+@click.option("--full", is_flag=True, help="Keep the whole header area, unused space too.")
+@click.option("--again", is_flag=True, help="Keep a header that was forgotten before.")
+@click.option("--why", default="", help="A note that is kept with the backup.")
+def command(
+    app: App, devices: tuple[str, ...], header_file: str | None, every: bool, full: bool, again: bool, why: str
+) -> int:
+    """Save the header of each DEVICE in the vault and in every store that is here."""
+    wanted = every_device() if every else [(device, header_file) for device in devices]
+    if not every and not devices:
+        raise UsageError("name a device, or use --all", hint="see which devices there are: lsblk -f")
+    if every and not wanted:
+        raise NotFound("no LUKS volume was found on this machine")
+    reports: list[BackupReport] = []
+    failures: list[LuksafeError] = []
+    for device, header in wanted:
+        try:
+            reports.append(backup_device(app.workspace(), device, header, full=full, again=again, why=why))
+        except LuksafeError as problem:
+            if len(wanted) == 1:
+                raise
+            app.warn(f"{device}: {problem}")
+            failures.append(problem)
+    app.emit(
+        {"backups": [to_json(r) for r in reports]}, lambda: chain.from_iterable(_lines(report) for report in reports)
+    )
+    if failures:
+        return failures[0].exit_status if not reports else EXIT_WARNINGS
+    return EXIT_WARNINGS if any(_has_warnings(report) for report in reports) else 0
+
+
+def to_json(report: BackupReport) -> Json:
+    """One backup as JSON."""
+    return {
+        "id": report.added.id,
+        "uuid": report.uuid,
+        "device": report.device,
+        "new": report.added.new,
+        "returned": report.added.returned,
+        "stores": report.added.stores,
+        "wanted_copies": report.wanted_copies,
+        "away": [store.name for store in report.added.away],
+        "problems": [problem.text for problem in report.added.problems],
+        "changes": list(report.changes),
+        "size": len(report.taken.image),
+        "stored_bytes": report.stored_bytes,
+        "kept": [list(part) for part in report.taken.kept],
+        "whole": report.taken.why_whole,
+        "unreadable": [list(part) for part in report.taken.unreadable],
+        "lock": report.lock_note or "held",
+    }
+
+
+def _has_warnings(report: BackupReport) -> bool:
+    return bool(report.added.problems or report.taken.unreadable or report.inspection.is_refused)
+
+
+def _lines(report: BackupReport) -> Iterator[str]:
+    added = report.added
+    what = "backed up" if added.new else "unchanged, stored already"
+    if added.returned:
+        what = "went back to a header that was stored before"
+    yield f"{report.device}: {what}"
+    yield f"  backup  {added.id}"
+    yield f"  volume  {report.uuid or '(no UUID)'}"
+    names = ", ".join(added.stores)
+    good = len(added.stores)
+    yield f"  copies  {good} of {report.wanted_copies} wanted: {names} ({human_size(report.stored_bytes)} each)"
+    for change in report.changes:
+        yield f"  change  {change}"
+    if report.taken.why_whole:
+        yield f"  whole   all {human_size(len(report.taken.image))} were kept: {report.taken.why_whole}"
+    for start, end in report.taken.unreadable:
+        yield f"  unreadable  bytes {start} to {end}"
+    for store in added.away:
+        yield f"  away    {store.name} ({store.where}) will get it with 'luksafe sync'"
+    for problem in added.problems:
+        yield f"  problem {problem.store}: {problem.text}"
+    if report.lock_note:
+        yield f"  note    read without cryptsetup's lock: {report.lock_note}"
+    if good < report.wanted_copies and not added.away:
+        missing = report.wanted_copies - good
+        yield f"  next    luksafe stores add NAME DIR   ({count(missing, 'copy')} missing)"
+    else:
+        yield f"  next    luksafe prove {added.id[:12]} --data {report.device}"

@@ -1,0 +1,62 @@
+"""``luksafe check``: is each volume safe?"""
+
+from __future__ import annotations
+
+import click
+
+from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, plain, verb
+from luksafe.cli.targets import header_option
+from luksafe.cli.text import bad, good
+from luksafe.errors import NotFound
+from luksafe.ops.check import CheckReport, Reason, VolumeCheck, check_devices, every_device
+
+
+@verb
+@click.argument("devices", nargs=-1)
+@header_option
+@click.option("--all", "every", is_flag=True, help="Every LUKS volume of this machine (also without DEVICE).")
+def command(app: App, devices: tuple[str, ...], header_file: str | None, every: bool) -> int:
+    """Say of each DEVICE whether it is safe: current backup, enough copies, all intact, one proven.
+
+    Exit status 0 when all are safe, 3 when only a store is away or damaged, 10 when a volume is not safe.
+    """
+    wanted = [(device, header_file) for device in devices]
+    if every or not devices:
+        wanted += every_device()
+    if not wanted:
+        raise NotFound("no LUKS volume was found on this machine", hint="name a device or an image")
+    report = check_devices(app.workspace(), wanted)
+    app.emit(
+        {"volumes": [plain(v) for v in report.volumes], "stores": plain(report.stores)}, lambda: _print(app, report)
+    )
+    if any(volume.state != "safe" for volume in report.volumes):
+        return EXIT_NEGATIVE
+    return EXIT_WARNINGS if report.stores else 0
+
+
+def _print(app: App, report: CheckReport) -> None:
+    for volume in report.volumes:
+        _print_volume(app, volume)
+    for reason in report.stores:
+        click.echo(f"store {reason.text}")
+        click.echo(f"  next: {reason.next}")
+
+
+def _print_volume(app: App, volume: VolumeCheck) -> None:
+    paint = good if volume.state == "safe" else bad
+    state = paint(volume.state.upper(), colored=app.is_colored)
+    click.echo(f"{state}  {volume.device}  {volume.uuid}")
+    if volume.backup_id:
+        proven = f"proven {volume.proven}" if volume.proven else "never proven"
+        have = f"{len(volume.copies)} of {volume.wanted_copies} copies"
+        click.echo(f"  backup {volume.backup_id[:12]}, {have} ({', '.join(volume.copies) or 'none'}), {proven}")
+    for reason in volume.reasons:
+        _print_reason(reason)
+    for note in volume.notes:
+        _print_reason(note, "note: ")
+
+
+def _print_reason(reason: Reason, label: str = "") -> None:
+    click.echo(f"  - {label}{reason.text}")
+    if reason.next:
+        click.echo(f"      next: {reason.next}")

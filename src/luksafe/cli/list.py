@@ -1,0 +1,116 @@
+"""``luksafe list``: volumes and their backups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import click
+
+from luksafe.cli.app import App, verb
+from luksafe.cli.text import dim, good, human_age, table
+from luksafe.errors import NotFound
+from luksafe.luks.model import Json
+from luksafe.ops.record import uuid_of
+from luksafe.ops.target import open_target
+from luksafe.vault.backup import Backup
+
+
+@verb
+@click.argument("target", required=False)
+@click.option("--forgotten", is_flag=True, help="Show forgotten backups too.")
+def command(app: App, target: str | None, forgotten: bool) -> int:
+    """List volumes and their backups; with TARGET (a device, UUID, label or backup) those of one volume."""
+    uuid = _uuid(app, target) if target else None
+    try:
+        with app.workspace().open_vault() as vault:
+            backups = vault.backups(uuid, with_forgotten=forgotten)
+            wanted = vault.config.copies
+    except NotFound:
+        backups, wanted = [], 3
+    app.emit(
+        {"backups": [to_json(backup) for backup in backups], "wanted_copies": wanted},
+        lambda: _print(app, backups, wanted),
+    )
+    return 0
+
+
+def to_json(backup: Backup) -> Json:
+    """One backup as JSON."""
+    record = backup.record
+    return {
+        "id": backup.id,
+        "uuid": record.uuid,
+        "label": record.label,
+        "format": record.luks,
+        "seqid": record.seqid,
+        "created": record.created,
+        "host": record.host,
+        "device": record.device.path,
+        "why": record.why,
+        "keyslots": [slot["slot"] for slot in _active(backup)],
+        "copies": [{"store": c.store, "here": c.here, "verified": c.verified} for c in backup.copies],
+        "proven": backup.proofs[-1].when if backup.proofs else "",
+        "proofs": [{"when": p.when, "method": p.method} for p in backup.proofs],
+        "current": backup.is_current,
+        "forgotten": backup.tombstone.when if backup.tombstone else "",
+    }
+
+
+def _uuid(app: App, target: str) -> str:
+    """The volume that a target is of; a UUID that no backup or file has stands for itself."""
+    workspace = app.workspace()
+    try:
+        with open_target(workspace, target) as opened:
+            return uuid_of(opened.inspection)
+    except NotFound:
+        with workspace.open_vault() as vault:
+            if any(b.record.uuid.lower() == target.lower() for b in vault.backups(with_forgotten=True)):
+                return target
+        raise
+
+
+def _active(backup: Backup) -> list[Json]:
+    slots = backup.record.parameters.get("keyslots", [])
+    return [s for s in slots if isinstance(s, dict) and s.get("state") not in (None, "inactive")]
+
+
+def _print(app: App, backups: Sequence[Backup], wanted: int) -> None:
+    if not backups:
+        click.echo("no backups yet")
+        click.echo("next: luksafe backup DEVICE   (or: luksafe backup --all)")
+        return
+    now = app.workspace().now()
+    for uuid in dict.fromkeys(backup.record.uuid for backup in backups):
+        of_volume = [backup for backup in backups if backup.record.uuid == uuid]
+        of_volume.sort(key=lambda b: (b.is_current, b.record.created), reverse=True)
+        label = f'  "{of_volume[0].record.label}"' if of_volume[0].record.label else ""
+        device = of_volume[0].record.device.path
+        click.echo(f"{uuid or '(no UUID)'}{label}  {device}")
+        rows = [_row(app, backup, wanted, now) for backup in of_volume]
+        head = ("id", "state", "taken", "host", "format", "slots", "copies", "proven")
+        lines = list(table(rows, head, indent=2))
+        for line, backup in zip(lines, [None, *of_volume], strict=True):
+            colored = app.is_colored
+            if backup is not None and backup.is_current:
+                line = good(line, colored=colored)
+            elif backup is not None:
+                line = dim(line, colored=colored)
+            click.echo(line)
+
+
+def _row(app: App, backup: Backup, wanted: int, now: datetime) -> tuple[str, ...]:
+    record = backup.record
+    state = "forgotten" if backup.tombstone else "current" if backup.is_current else "older"
+    taken = _age(record.created, now)
+    proven = _age(backup.proofs[-1].when, now) if backup.proofs else "never"
+    slots = ",".join(str(slot["slot"]) for slot in _active(backup)) or "-"
+    seqid = f"{record.luks or 'damaged'}" + (f"/{record.seqid}" if record.seqid else "")
+    return backup.id[:12], state, taken, record.host[:14], seqid, slots, f"{len(backup.copies)}/{wanted}", proven
+
+
+def _age(timestamp: str, now: datetime) -> str:
+    try:
+        return human_age(datetime.fromisoformat(timestamp), now)
+    except (ValueError, TypeError):
+        return timestamp or "unknown"

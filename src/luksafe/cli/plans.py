@@ -1,0 +1,44 @@
+"""A plan as a person reads it before saying YES."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from luksafe.cli.app import App
+from luksafe.cli.text import bad, count, human_size
+from luksafe.ops.write.plan import WritePlan
+
+
+def print_plan(app: App, plan: WritePlan, *, to_stderr: bool) -> None:
+    """Print the plan: to stderr before a question, to stdout when it is the result (``--dry-run``)."""
+    for line in _lines(app, plan):
+        click.echo(line, err=to_stderr)
+
+
+def _lines(app: App, plan: WritePlan) -> Iterable[str]:
+    target = plan.target
+    name = " ".join(part for part in (target.model, target.serial) if part)
+    yield f"PLAN: {plan.purpose} {plan.source}".rstrip()
+    yield f"  target   {target.path}, {human_size(target.size_bytes)}" + (f", {name}" if name else "")
+    if plan.uuid:
+        yield f"  volume   {plan.uuid}"
+    for note in plan.notes:
+        yield f"  note     {note}"
+    for change in plan.changes:
+        yield f"  change   {change}"
+    if not plan.changes and plan.purpose == "restore":
+        yield "  change   none in meaning, where the two can be compared"
+    for phase in plan.phases:
+        size = sum(len(write.new) for write in phase.writes)
+        same = all(write.old == write.new for write in phase.writes)
+        where = ", ".join(f"{write.offset}-{write.end}" for write in phase.writes[:3])
+        more = f" and {len(phase.writes) - 3} more" if len(phase.writes) > 3 else ""
+        yield f"  write    {phase.name}: {human_size(size)} at bytes {where}{more}" + (
+            " (equal already)" if same else ""
+        )
+    for danger in plan.dangers:
+        flag = f"  [{danger.flag}]" if danger.flag else ""
+        yield f"  {bad('DANGER', colored=app.is_colored)}   {danger.text}{flag}"
+    yield f"  undo     what is there now is saved in two places first ({count(len(plan.writes), 'range')})"

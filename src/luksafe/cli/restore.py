@@ -1,0 +1,85 @@
+"""``luksafe restore``: write a backup to a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.plans import print_plan
+from luksafe.cli.prompts import confirm
+from luksafe.cli.text import human_size
+from luksafe.errors import Refused
+from luksafe.luks.inspection import Inspection
+from luksafe.ops.restore import look_again, plan
+from luksafe.ops.restore_plan import FLAG_HELP
+from luksafe.ops.write.apply import Applied, apply
+
+
+def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One option for each danger; the function gets the accepted ones as ``accepted``."""
+
+    def run(*args: Any, over: tuple[str, ...], **options: Any) -> Any:
+        accepted = [flag for flag in FLAG_HELP if options.pop(flag.removeprefix("--").replace("-", "_"))]
+        accepted += [f"--over {name}" for name in over]
+        return function(*args, accepted=accepted, **options)
+
+    run.__doc__, run.__name__ = function.__doc__, function.__name__
+    run.__dict__.update(function.__dict__)
+    for flag, text in reversed(FLAG_HELP.items()):
+        run = click.option(flag, is_flag=True, help=text)(run)
+    return click.option(
+        "--over", multiple=True, metavar="NAME", help="Overwrite this foreign signature (ext4, vfat …)."
+    )(run)
+
+
+@verb
+@click.argument("backup")
+@click.argument("device")
+@click.option("--dry-run", is_flag=True, help="Stop after the plan.")
+@_danger_options
+def command(app: App, backup: str, device: str, dry_run: bool, accepted: list[str]) -> int:
+    """Write BACKUP (of the vault, or a header file) to DEVICE: plan, confirm, save, write, read back, verify.
+
+    What is on the device now is saved in two places first; 'luksafe undo DEVICE' puts it back.
+    """
+    workspace = app.workspace()
+    planned = plan(workspace, backup, device)
+    if dry_run:
+        app.emit({"plan": planned.to_json()}, lambda: print_plan(app, planned, to_stderr=False))
+        return Refused.exit_status if planned.dangers_left(accepted) else 0
+    if not app.quiet and not app.json:
+        print_plan(app, planned, to_stderr=True)
+    planned.refuse_dangers(accepted)
+    confirm(app, f"Write this to {planned.target.path}?")
+    done = apply(planned, workspace, allow_in_use="--allow-in-use" in accepted, say=app.say)
+    seen = look_again(Path(device))
+    app.emit(
+        {"plan": planned.to_json(), "done": True, **outcome_to_json(done, seen)},
+        lambda: _print(device, done, seen),
+    )
+    return EXIT_WARNINGS if seen.is_refused else 0
+
+
+def outcome_to_json(done: Applied, seen: Inspection) -> dict[str, Any]:
+    """What was written and what is there now."""
+    return {
+        "bytes": done.size_bytes,
+        "undo": done.saved.entry.id,
+        "saved_in": [str(place) for place in done.saved.places],
+        "read_back": done.read_back,
+        "valid": not seen.is_refused,
+        "findings": [finding.text for finding in seen.all_findings],
+    }
+
+
+def _print(device: str, done: Applied, seen: Inspection) -> None:
+    how = "past the page cache" if done.read_back == "direct" else "after dropping cached pages"
+    click.echo(f"restored: {human_size(done.size_bytes)} written, read back {how}, equal")
+    if seen.is_refused:
+        click.echo("warning: the header on the device is not valid: " + "; ".join(f.text for f in seen.findings))
+    click.echo(f"saved as undo entry {done.saved.entry.id} in {', '.join(map(str, done.saved.places))}")
+    click.echo(f"next: luksafe prove {device}   (to take it back: luksafe undo {device})")

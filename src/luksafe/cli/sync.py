@@ -1,0 +1,41 @@
+"""``luksafe sync``: bring all stores level."""
+
+from __future__ import annotations
+
+import click
+
+from luksafe.cli.app import EXIT_WARNINGS, App, plain, verb
+from luksafe.cli.text import count
+from luksafe.vault.report import StoreSync, Sync
+
+
+@verb
+def command(app: App) -> int:
+    """Copy what stores lack, heal damaged copies from good ones, carry tombstones everywhere."""
+    workspace = app.workspace()
+    with workspace.open_vault() as vault:
+        done = vault.sync(now=workspace.now())
+    app.emit(plain(done), lambda: _print(done))
+    return EXIT_WARNINGS if done.away or any(store.problems for store in done.stores) else 0
+
+
+def _print(done: Sync) -> None:
+    for store in done.stores:
+        click.echo(f"{store.store}: {_words(store)}")
+        for name in store.healed:
+            click.echo(f"  healed {name}")
+        for problem in store.problems:
+            click.echo(f"  problem {problem.name}: {problem.text}")
+    for away in done.away:
+        click.echo(f"{away.name}: not here ({away.why})")
+        if away.hint:
+            click.echo(f"  next: {away.hint}")
+
+
+def _words(store: StoreSync) -> str:
+    parts = [
+        f"{count(len(names), 'file')} {what}"
+        for names, what in ((store.copied, "copied"), (store.healed, "healed"), (store.removed, "removed"))
+        if names
+    ]
+    return ", ".join(parts) or "level"

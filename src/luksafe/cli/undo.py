@@ -1,0 +1,84 @@
+"""``luksafe undo``: put back what the last write replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.plans import print_plan
+from luksafe.cli.prompts import confirm
+from luksafe.cli.restore import outcome_to_json
+from luksafe.cli.text import count, table
+from luksafe.device.identity import describe
+from luksafe.errors import Refused
+from luksafe.ops.restore import look_again
+from luksafe.ops.undo import CHANGED_FLAG, UndoPlan, note_outcome, plan_undo
+from luksafe.ops.write.apply import apply
+from luksafe.ops.write.saving import find_entries
+
+
+@verb
+@click.argument("device")
+@click.option("--finish", is_flag=True, help="Finish an interrupted write instead of undoing it.")
+@click.option("--entry", help="This entry, not the latest.")
+@click.option("--list", "only_list", is_flag=True, help="What luksafe wrote to DEVICE.")
+@click.option("--dry-run", is_flag=True, help="Stop after the plan.")
+@click.option(CHANGED_FLAG, "allow_changed", is_flag=True, help="Undo although the device changed since.")
+@click.option("--allow-in-use", is_flag=True, help="The device is mounted, mapped or otherwise in use.")
+def command(
+    app: App,
+    device: str,
+    finish: bool,
+    entry: str | None,
+    only_list: bool,
+    dry_run: bool,
+    allow_changed: bool,
+    allow_in_use: bool,
+) -> int:
+    """Put back, byte for byte, what the last write to DEVICE replaced."""
+    workspace = app.workspace()
+    if only_list:
+        return _list(app, device)
+    planned = plan_undo(workspace, Path(device), direction="finish" if finish else "undo", entry_id=entry)
+    accepted = [CHANGED_FLAG] if allow_changed else []
+    if dry_run:
+        app.emit(_to_json(planned), lambda: print_plan(app, planned.write, to_stderr=False))
+        return Refused.exit_status if planned.write.dangers_left(accepted) else 0
+    if not app.quiet and not app.json:
+        print_plan(app, planned.write, to_stderr=True)
+    planned.write.refuse_dangers(accepted)
+    if planned.is_needless:
+        note_outcome(workspace, planned)
+        app.emit(
+            {**_to_json(planned), "done": True}, lambda: click.echo(f"nothing to write: {device} holds these bytes")
+        )
+        return 0
+    confirm(app, f"Write this to {planned.write.target.path}?")
+    done = apply(planned.write, workspace, allow_in_use=allow_in_use, say=app.say)
+    note_outcome(workspace, planned)
+    seen = look_again(Path(device))
+    result = {**_to_json(planned), "done": True, **outcome_to_json(done, seen)}
+    word = "finished" if finish else "undone"
+    app.emit(
+        result, lambda: click.echo(f"{word}: {count(len(planned.write.writes), 'range')} written, read back, equal")
+    )
+    return EXIT_WARNINGS if finish and seen.is_refused else 0
+
+
+def _to_json(planned: UndoPlan) -> dict[str, object]:
+    return {
+        "plan": planned.write.to_json(),
+        "entry": planned.entry.id,
+        "progress": planned.progress,
+        "direction": planned.direction,
+    }
+
+
+def _list(app: App, device: str) -> int:
+    entries = find_entries(app.workspace(), describe(device).target_key)
+    rows = [(e.id, e.state.value, e.manifest.when, e.manifest.why) for e in entries]
+    result = [{"id": r[0], "state": r[1], "when": r[2], "why": r[3]} for r in rows]
+    app.emit({"entries": result}, lambda: table(rows, ("entry", "state", "when", "what")))
+    return 0

@@ -1,0 +1,242 @@
+"""Check: is each volume safe? Its current header in enough places, each read, one copy proven to open it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from luksafe.device.discover import find_luks_devices
+from luksafe.device.identity import DeviceFacts, describe
+from luksafe.device.location import is_stored_on
+from luksafe.errors import LuksafeError, NotFound
+from luksafe.luks.compare import Change, compare, keyslot_fingerprint
+from luksafe.luks.finding import Severity
+from luksafe.luks.inspection import Inspection, inspect
+from luksafe.luks.model import Header
+from luksafe.luks.tokens import machine_bound_keyslots
+from luksafe.ops.interruption import interruption_words
+from luksafe.ops.keyslot_health import destroyed_keyslots
+from luksafe.ops.record import uuid_of
+from luksafe.ops.target import Target, open_target
+from luksafe.ops.workspace import Workspace
+from luksafe.reader import BytesReader
+from luksafe.vault.backup import Backup
+from luksafe.vault.report import Check
+from luksafe.vault.vault import Vault
+
+State = Literal["safe", "at-risk", "unprotected", "unknown"]
+UNIMPORTANT_CHANGES = frozenset({"seqid-changed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a volume is not safe; ``next`` is the command that mends it, empty for a mere note."""
+
+    code: str
+    text: str
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeCheck:
+    """One volume. ``reasons`` make it unsafe; ``notes`` are worth knowing (what revoked passphrases still open)."""
+
+    device: str
+    uuid: str
+    state: State
+    reasons: tuple[Reason, ...]
+    notes: tuple[Reason, ...] = ()
+    copies: tuple[str, ...] = ()
+    wanted_copies: int = 0
+    proven: str = ""
+    backup_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """All volumes, and the stores themselves."""
+
+    volumes: tuple[VolumeCheck, ...]
+    stores: tuple[Reason, ...] = field(default=())
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether everything is as it should be."""
+        return not self.stores and all(volume.state == "safe" for volume in self.volumes)
+
+
+def check_devices(workspace: Workspace, devices: Sequence[tuple[str, str | None]]) -> CheckReport:
+    """Check devices (each with its detached header, if any), and every file of every store that is here."""
+    try:
+        vault = workspace.open_vault()
+    except NotFound:
+        return CheckReport(tuple(_unprotected(workspace, device, header) for device, header in devices))
+    with vault:
+        stores = vault.check(now=workspace.now())
+        volumes = tuple(_check_one(workspace, vault, stores, device, header) for device, header in devices)
+        return CheckReport(volumes, tuple(_store_reasons(stores)))
+
+
+def every_device() -> list[tuple[str, str | None]]:
+    """Every LUKS volume of this machine, with the detached header that crypttab names."""
+    return [(found.path, found.header_path or None) for found in find_luks_devices()]
+
+
+def _unprotected(workspace: Workspace, device: str, header: str | None) -> VolumeCheck:
+    with open_target(workspace, device, header) as target:
+        return VolumeCheck(device, uuid_of(target.inspection), "unprotected", (_no_backup(device),))
+
+
+def _no_backup(device: str) -> Reason:
+    return Reason("no-backup", "there is no backup of its header", f"luksafe backup {device}")
+
+
+def _check_one(workspace: Workspace, vault: Vault, stores: Check, device: str, header_name: str | None) -> VolumeCheck:
+    try:
+        with open_target(workspace, device, header_name) as target:
+            return _judge(workspace, vault, stores, device, target)
+    except LuksafeError as problem:
+        return VolumeCheck(device, "", "unknown", (Reason(problem.code, str(problem), problem.hint),))
+
+
+def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, target: Target) -> VolumeCheck:
+    uuid = uuid_of(target.inspection)
+    facts = describe(target.data_path or device)
+    current = vault.current(uuid)
+    if not current:
+        return VolumeCheck(device, uuid, "unprotected", (_no_backup(device),))
+    live = target.inspection.header
+    reasons = list(_device_reasons(workspace, facts, target.inspection, device))
+    if len(current) > 1:
+        ids = ", ".join(backup.id[:12] for backup in current)
+        text = f"which backup is current cannot be told: {ids}"
+        reasons.append(Reason("split", text, f"luksafe diff {current[0].id[:12]} {current[1].id[:12]}"))
+    chosen = _best_match(vault, current, live, target)
+    reasons += _drift_reasons(chosen.changes, device)
+    copies = _good_copies(vault, stores, chosen.backup, facts)
+    reasons += _copy_reasons(vault, copies)
+    reasons += _proof_reasons(chosen.backup, chosen.header, device)
+    return VolumeCheck(
+        device=device,
+        uuid=uuid,
+        state="at-risk" if reasons else "safe",
+        reasons=tuple(reasons),
+        notes=tuple(_notes(vault, uuid, chosen.backup, chosen.header)),
+        copies=tuple(copies),
+        wanted_copies=vault.config.copies,
+        proven=chosen.backup.proofs[-1].when if chosen.backup.proofs else "",
+        backup_id=chosen.backup.id,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    backup: Backup
+    header: Header | None
+    changes: tuple[Change, ...]
+
+
+def _best_match(vault: Vault, current: Sequence[Backup], live: Header | None, target: Target) -> _Match:
+    """Of several current backups, the one that differs least from the device."""
+    matches = []
+    for backup in current:
+        try:
+            image = vault.image(backup.id).data
+        except LuksafeError:
+            matches.append(_Match(backup, None, ()))
+            continue
+        stored = inspect(BytesReader(image)).header
+        changes = compare(stored, live, BytesReader(image), target.reader) if stored and live else []
+        important = tuple(c for c in changes if c.code not in UNIMPORTANT_CHANGES)
+        matches.append(_Match(backup, stored, important))
+    return min(matches, key=lambda match: (match.header is None, len(match.changes)))
+
+
+def _device_reasons(workspace: Workspace, facts: DeviceFacts, inspection: Inspection, device: str) -> Iterator[Reason]:
+    interrupted = interruption_words(workspace, facts)
+    if interrupted:
+        yield Reason("interrupted-write", interrupted, f"luksafe undo {device}")
+    if inspection.header is None:
+        text = "the header on the device is damaged: " + "; ".join(f.text for f in inspection.findings)
+        yield Reason("header-damaged", text, f"luksafe restore {uuid_of(inspection)} {device}")
+        return
+    for finding in inspection.findings:
+        if finding.severity is not Severity.INFO:
+            yield Reason(finding.code, finding.text, f"luksafe show {device}")
+
+
+def _drift_reasons(changes: Sequence[Change], device: str) -> Iterator[Reason]:
+    if changes:
+        words = "; ".join(change.text for change in changes)
+        yield Reason("drift", f"the device changed since its backup: {words}", f"luksafe backup {device}")
+
+
+def _good_copies(vault: Vault, stores: Check, backup: Backup, facts: DeviceFacts) -> list[str]:
+    """The stores that hold the backup whole, read just now (or remembered, when away), and not on this disk."""
+    whole = {report.store for report in stores.stores if backup.id in report.intact}
+    paths = {store.name: getattr(getattr(store, "folder", None), "path", None) for store in vault.stores}
+    names = []
+    for copy in backup.copies:
+        path = paths.get(copy.store)
+        if copy.here and (copy.store not in whole or (path and is_stored_on(Path(path), facts))):
+            continue
+        names.append(copy.store)
+    return names
+
+
+def _copy_reasons(vault: Vault, copies: Sequence[str]) -> Iterator[Reason]:
+    wanted = vault.config.copies
+    if len(copies) < wanted:
+        where = f" (in {', '.join(copies)})" if copies else ""
+        text = f"{len(copies)} of {wanted} good copies{where}"
+        hint = "luksafe sync" if len(vault.stores) + len(vault.away) >= wanted else "luksafe stores add NAME DIR"
+        yield Reason("too-few-copies", text, hint)
+
+
+def _proof_reasons(backup: Backup, header: Header | None, device: str) -> Iterator[Reason]:
+    if not backup.proofs:
+        text = "no copy was ever proven to open it"
+        yield Reason("unproven", text, f"luksafe prove {backup.id[:12]} --data {device}")
+    if header is None:
+        yield Reason("backup-damaged", "no good copy of its backup can be read", "luksafe sync")
+        return
+    if not header.keyslots:
+        yield Reason("no-keyslots", "its header has no keyslot: no passphrase opens it", "")
+        return
+    bound = machine_bound_keyslots(header)
+    if bound >= set(header.keyslots):
+        text = "only this machine's TPM opens it: a header backup is of no use when the machine is gone"
+        yield Reason("tpm-only", text, f"systemd-cryptenroll --recovery-key {device}")
+
+
+def _notes(vault: Vault, uuid: str, current: Backup, header: Header | None) -> Iterator[Reason]:
+    """What still opens with a passphrase that the device no longer takes."""
+    if header is None:
+        return
+    present = {keyslot_fingerprint(k) for k in header.keyslots.values()}
+    for backup in vault.backups(uuid):
+        slots = backup.record.parameters.get("keyslots", [])
+        revoked = [s.get("slot") for s in slots if isinstance(s, dict) and s.get("enrolment", "") not in ("", *present)]
+        if backup.id != current.id and revoked:
+            numbers = ", ".join(map(str, revoked))
+            text = f"backup {backup.id[:12]} opens with passphrases revoked since (keyslot {numbers})"
+            yield Reason("revoked-keyslots", text, f"luksafe forget {backup.id[:12]}")
+    try:
+        image = vault.image(current.id).data
+    except LuksafeError:
+        return
+    destroyed = destroyed_keyslots(BytesReader(image), header)
+    if destroyed:
+        numbers = ", ".join(map(str, destroyed))
+        yield Reason("destroyed-keyslot", f"the key material of keyslot {numbers} is destroyed in the backup")
+
+
+def _store_reasons(stores: Check) -> Iterator[Reason]:
+    for report in stores.stores:
+        for problem in report.problems:
+            name = f"{problem.store}: {problem.name}: " if problem.name else f"{problem.store}: "
+            yield Reason("store-damaged", f"{name}{problem.text}", "luksafe sync")
+    for away in stores.away:
+        yield Reason("store-away", f"{away.name} ({away.where}) is not here: {away.why}", "luksafe sync")
