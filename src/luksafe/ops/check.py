@@ -104,11 +104,12 @@ def _check_one(workspace: Workspace, vault: Vault, stores: Check, device: str, h
 def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, target: Target) -> VolumeCheck:
     uuid = uuid_of(target.inspection)
     facts = describe(target.data_path or device)
-    current = vault.current(uuid)
+    current = vault.current(uuid) if uuid else backups_of_device(vault, facts)
     if not current:
         return VolumeCheck(device, uuid, "unprotected", (_no_backup(device),))
+    uuid = current[0].record.uuid
     live = target.inspection.header
-    reasons = list(_device_reasons(workspace, facts, target.inspection, device))
+    reasons = list(_device_reasons(workspace, facts, target.inspection, device, uuid))
     if len(current) > 1:
         ids = ", ".join(backup.id[:12] for backup in current)
         text = f"which backup is current cannot be told: {ids}"
@@ -154,13 +155,22 @@ def _best_match(vault: Vault, current: Sequence[Backup], live: Header | None, ta
     return min(matches, key=lambda match: (match.header is None, len(match.changes)))
 
 
-def _device_reasons(workspace: Workspace, facts: DeviceFacts, inspection: Inspection, device: str) -> Iterator[Reason]:
+def backups_of_device(vault: Vault, facts: DeviceFacts) -> list[Backup]:
+    """The current backups that were taken of this very device: for when its header is gone."""
+    return [
+        b for b in vault.backups() if b.is_current and b.record.device.partition.get("target_key") == facts.target_key
+    ]
+
+
+def _device_reasons(
+    workspace: Workspace, facts: DeviceFacts, inspection: Inspection, device: str, uuid: str
+) -> Iterator[Reason]:
     interrupted = interruption_words(workspace, facts)
     if interrupted:
         yield Reason("interrupted-write", interrupted, f"luksafe undo {device}")
     if inspection.header is None:
-        text = "the header on the device is damaged: " + "; ".join(f.text for f in inspection.findings)
-        yield Reason("header-damaged", text, f"luksafe restore {uuid_of(inspection)} {device}")
+        text = "the header on the device is damaged or gone: " + "; ".join(f.text for f in inspection.findings)
+        yield Reason("header-damaged", text, f"luksafe restore {uuid} {device} --dry-run")
         return
     for finding in inspection.findings:
         if finding.severity is not Severity.INFO:
