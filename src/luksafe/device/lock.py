@@ -85,9 +85,9 @@ def _flock(fd: int, wanted: _Request) -> None:
 
 def _lock_device(stack: ExitStack, device_number: int, wanted: _Request) -> LockState:
     """Lock in each folder that there is, since another build of cryptsetup may use another."""
-    if wanted.exclusive and not any(folder.is_dir() for folder in _FOLDERS) and os.geteuid() == 0:
+    if wanted.exclusive and not any(map(_is_ours, _FOLDERS)) and os.geteuid() == 0:
         _FOLDERS[0].mkdir(mode=0o700, exist_ok=True)  # as cryptsetup does
-    folders = [folder for folder in _FOLDERS if folder.is_dir()]
+    folders = [folder for folder in _FOLDERS if _is_ours(folder)]
     if not folders:
         return LockState(False, f"there is no {_FOLDERS[0]}: no cryptsetup has run since the start of the system")
     lock_name = f"L_{os.major(device_number)}:{os.minor(device_number)}"
@@ -100,6 +100,15 @@ def _lock_device(stack: ExitStack, device_number: int, wanted: _Request) -> Lock
             return LockState(False, f"{folder} cannot be used ({error.strerror}); run with sudo to lock")
         stack.callback(_release, folder_fd, lock_name, fd)
     return LockState(True)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether it is there and root's. Anybody may make a folder in ``/run/lock``, and hold a lock there for ever."""
+    try:
+        facts = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == 0
 
 
 def _acquire(folder_fd: int, lock_name: str, wanted: _Request) -> int:

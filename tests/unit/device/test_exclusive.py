@@ -29,8 +29,8 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=["file", "loop"])
-def target(request: pytest.FixtureRequest, image: Path, loop_device: Callable[..., str]) -> str:
-    return str(image) if request.param == "file" else loop_device(image)
+def target(request: pytest.FixtureRequest, image: Path) -> str:
+    return str(image) if request.param == "file" else request.getfixturevalue("loop_device")(image)
 
 
 def test_writes_are_on_the_medium_after_a_sync(target: str, image: Path) -> None:

@@ -74,9 +74,9 @@ def first_exclusive_flock(log: Path, *command: str | Path) -> int:
 @needs_tools
 @pytest.mark.parametrize("on", ["file", "loop"])
 def test_waits_for_a_cryptsetup_that_reads_or_writes(
-    luks2: Path, on: str, tmp_path: Path, loop_device: Callable[..., str]
+    luks2: Path, on: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    target = str(luks2) if on == "file" else loop_device(luks2)
+    target = str(luks2) if on == "file" else request.getfixturevalue("loop_device")(luks2)
     with stopped_at_flock(tmp_path / "log", 1, "cryptsetup", "luksDump", target) as pid:
         with metadata_lock(target, wait_seconds=0) as state:
             assert state.held, state.why  # both only read
@@ -99,8 +99,8 @@ def test_waits_for_a_cryptsetup_that_reads_or_writes(
 
 @needs_tools
 @pytest.mark.parametrize("on", ["file", "loop"])
-def test_cryptsetup_waits_for_us(luks2: Path, on: str, loop_device: Callable[..., str]) -> None:
-    target = str(luks2) if on == "file" else loop_device(luks2)
+def test_cryptsetup_waits_for_us(luks2: Path, on: str, request: pytest.FixtureRequest) -> None:
+    target = str(luks2) if on == "file" else request.getfixturevalue("loop_device")(luks2)
     dump = ["cryptsetup", "luksDump", target]
     with metadata_lock(target) as state:
         assert state.held, state.why
@@ -173,6 +173,22 @@ def test_a_lock_file_removed_while_we_waited_is_not_trusted(
             assert at.exists()  # the new one
             assert [h.pid for h in lock_holders(at.stat())] == [os.getpid()]
         timer.join()
+
+
+def test_a_folder_of_somebody_else_is_not_used(
+    tmp_path: Path, loop_device: Callable[..., str], folders: list[Path]
+) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(4096))
+    device = loop_device(image)
+    folders[0].mkdir()
+    folders[1].mkdir()
+    os.chown(folders[1], 65534, 65534)
+    name = f"L_7:{os.minor(os.stat(device).st_rdev)}"
+    with metadata_lock(device) as state:
+        assert state.held
+        assert (folders[0] / name).exists()
+        assert not (folders[1] / name).exists()
 
 
 def test_a_link_in_place_of_the_lock_file_is_not_followed(
