@@ -1,1 +1,1 @@
-"""Memory images, and the keys in them."""
+"""Volume keys from memory: open an image, find AES key schedules, make candidates of them, and prove one."""
