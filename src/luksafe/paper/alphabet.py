@@ -30,7 +30,8 @@ _FEEDBACK = tuple(
 
 def squeeze(typed: str) -> str:
     """What was typed in capitals, without blanks and signs that mean nothing."""
-    return "".join(typed.translate(_NO_MEANING).split()).upper()
+    meant = "".join(typed.translate(_NO_MEANING).split())
+    return "".join(sign.upper() if sign.isascii() else sign for sign in meant)  # other letters may become two
 
 
 def read_look_alikes(squeezed: str) -> str:

@@ -26,15 +26,16 @@ def _half(image: Image) -> Image:
 
 
 def _denoised(image: Image) -> Image:
-    return _contrast(image.filter(load("PIL.ImageFilter").MedianFilter(5)))
+    return _contrast(image.filter(load("PIL.ImageFilter").MedianFilter(3)))
 
 
 def _sharpened(image: Image) -> Image:
     return _resized(image, 2.0).filter(load("PIL.ImageFilter").UnsharpMask(radius=4, percent=200, threshold=0))
 
 
-def _even_and_small(image: Image) -> Image:
-    return _half(_even_light(image)).filter(load("PIL.ImageFilter").GaussianBlur(1))
+def _magnified(image: Image) -> Image:
+    """Grain smoothed, light evened, then twice as large: reads most of what nothing else does."""
+    return _resized(_even_light(image.filter(load("PIL.ImageFilter").GaussianBlur(1))), 2.0)
 
 
 def _turned(image: Image) -> Image:
@@ -47,15 +48,15 @@ def _smoothed(image: Image) -> Image:
 
 WAYS: tuple[Callable[[Image], Image], ...] = (
     _as_it_is,
-    _even_light,
     _half,
-    _denoised,
-    _sharpened,
-    _even_and_small,
-    _turned,
+    _even_light,
+    _magnified,
     _smoothed,
+    _sharpened,
+    _denoised,
+    _turned,
 )
-"""Ways to make codes readable in a gray picture, the one that helps most often first."""
+"""Ways to make codes readable in a gray picture; quick ones first, then by how often they helped with bad scans."""
 
 
 def _contrast(image: Image) -> Image:

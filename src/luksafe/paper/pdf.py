@@ -15,12 +15,15 @@ from luksafe.paper.wording import TITLES
 
 
 def render_pdf(content: SheetContent, size: PageSize = PageSize.A4) -> bytes:
-    """The sheet as a PDF without dates and random identifiers; raises Unsupported without the ``paper`` extra."""
+    """The sheet as a PDF with a fixed date and no random identifier; raises Unsupported without the ``paper`` extra."""
     canvases: Any = load("reportlab.pdfgen.canvas")
     fonts.register()
     file = io.BytesIO()
-    canvas = canvases.Canvas(file, pagesize=size.value, invariant=1, pageCompression=1, lang="en")
+    canvas = canvases.Canvas(
+        file, pagesize=size.value, invariant=1, pageCompression=1, lang="en", initialFontName=fonts.SANS
+    )
     canvas.setTitle(f"{TITLES[content.kind]}, sheet {content.sheet_id}")
+    canvas.setAuthor("luksafe")
     canvas.setCreator("luksafe")
     pages = lay_out(content, size)
     for number, blocks in enumerate(pages, 1):

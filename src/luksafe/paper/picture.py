@@ -52,7 +52,8 @@ def find_pictures(paths: list[Path]) -> tuple[list[Picture], list[str]]:
 
 def _pictures_in(path: Path) -> list[Picture]:
     try:
-        size, begin = path.stat().st_size, path.open("rb").read(1024)
+        with path.open("rb") as file:
+            size, begin = path.stat().st_size, file.read(1024)
     except OSError as error:
         raise NotFound(f"{path}: {error.strerror}", hint="give scans as PDF, PNG or JPEG files, or a folder") from error
     if size > MAX_FILE_BYTES:
@@ -72,19 +73,20 @@ def _open_image(path: Path) -> Image:
             with pil.open(path, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise ValueError(f"{image.width} x {image.height} pixels are too many")
-                return _on_white(image)
+                return _gray(image)
     except Exception as error:  # the decoders raise many kinds for broken files
         hint = "save it as PNG, JPEG or PDF, with at most 600 dpi"
         raise DamagedInput(f"{path}: not a picture that can be read ({error})", hint=hint) from error
 
 
-def _on_white(image: Image) -> Image:
-    """Gray; what is transparent is white, as paper is."""
+def _gray(image: Image) -> Image:
+    """256 grays; what is transparent is white, as paper is."""
     pil: Any = load("PIL.Image")
+    if image.mode.startswith("I"):  # 16 bits, which convert() would cut off and not scale
+        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if "A" not in image.getbands() and "transparency" not in image.info:
         return image.convert("L")
-    colours = image.convert("RGBA")
-    return pil.alpha_composite(pil.new("RGBA", image.size, "white"), colours).convert("L")
+    return pil.alpha_composite(pil.new("RGBA", image.size, "white"), image.convert("RGBA")).convert("L")
 
 
 def _page_opener(path: Path, page: int) -> Callable[[], Image]:

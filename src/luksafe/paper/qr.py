@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from luksafe.errors import DamagedInput, Unsupported
 from luksafe.paper import alphabet
@@ -21,7 +21,7 @@ MAX_CODE_CHARACTERS = 4296
 _OVERHEAD = len("LUKSAFE1/3F9AC1D2/1023/1023///") + DATA_SYMBOLS + alphabet.CHECK_SYMBOLS
 
 # Alphanumeric characters that a version 23 code holds (ISO/IEC 18004 table 7), strongest level first.
-_CAPACITY: dict[Literal["H", "Q", "M"], int] = {"H": 672, "Q": 890, "M": 1248}
+_CAPACITY = {"H": 672, "Q": 890, "M": 1248}
 
 _OURS = re.compile(r"LUKSAFE([0-9]{1,4})/")
 _CODE = re.compile(
@@ -95,12 +95,10 @@ def _checked(match: re.Match[str]) -> Part:
 
 
 def _cut(line_count: int) -> tuple[str, int]:
-    for level, capacity in _CAPACITY.items():
-        most = (capacity - _OVERHEAD) // DATA_SYMBOLS
-        if line_count <= most * CODES_PER_PAGE or level == "M":
-            break
-    count = -(-line_count // most)
-    each = -(-line_count // count)
+    """Level and number of codes."""
+    lines = {level: (capacity - _OVERHEAD) // DATA_SYMBOLS for level, capacity in _CAPACITY.items()}
+    level = next((level for level, most in lines.items() if line_count <= most * CODES_PER_PAGE), "M")
+    each = -(-line_count // -(-line_count // lines[level]))  # as even as can be
     return level, -(-line_count // each)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from luksafe.errors import DamagedInput, LuksafeError, UsageError
 from luksafe.paper.clarify import WAYS
 from luksafe.paper.optional import load
 from luksafe.paper.parts import SheetParts, normal_id
-from luksafe.paper.picture import Picture, find_pictures
+from luksafe.paper.picture import Image, Picture, find_pictures
 from luksafe.paper.qr import read_part
 
 
@@ -48,14 +48,13 @@ def read_scans(paths: list[Path], sheet_id: str = "") -> Scan:
     for way in WAYS:
         for picture in pictures:
             if gathering.is_wanted(picture):
-                for text in _codes_in(way(picture.open())):
-                    gathering.take(text, picture)
+                gathering.look(picture, way)
         gathering.first_look = False
     gathering.note_silent(pictures)
     return gathering.scan
 
 
-def _codes_in(image: Any) -> Iterator[str]:
+def _codes_in(image: Image) -> Iterator[str]:
     zxing: Any = load("zxingcpp")
     for binarizer in (zxing.Binarizer.LocalAverage, zxing.Binarizer.GlobalHistogram):
         for code in zxing.read_barcodes(image, formats=zxing.BarcodeFormat.QRCode, binarizer=binarizer):
@@ -77,24 +76,34 @@ class _Gathering:
         is_complete = all(parts.is_complete for parts in self.scan.sheets.values())
         return self.first_look or picture.file not in self.fruitful or not is_complete
 
-    def take(self, text: str, picture: Picture) -> None:
-        """Sort the text of a code into its sheet, or note why not."""
-        if text in self.seen:
-            return
-        self.seen.add(text)
+    def look(self, picture: Picture, way: Callable[[Image], Image]) -> None:
+        """Take all codes in a picture, looked at in one way; what cannot be taken is noted."""
         try:
-            part = read_part(text)
-            if part is None:
-                return
-            self.fruitful.add(picture.file)
-            found = part.head.sheet_id
-            if self.sheet_id not in ("", found):
-                note = f"{picture.name}: code {part.index} of {part.count} is of sheet {found}: left out"
-                self.scan.notes.append(note)
-                return
+            texts = [text for text in _codes_in(way(picture.open())) if text not in self.seen]
+        except DamagedInput as error:
+            self._note(str(error))
+            return
+        for text in texts:
+            self.seen.add(text)
+            try:
+                self._take(text, picture)
+            except LuksafeError as error:
+                self._note(f"{picture.name}: {error}")
+
+    def _take(self, text: str, picture: Picture) -> None:
+        part = read_part(text)
+        if part is None:
+            return
+        self.fruitful.add(picture.file)
+        found = part.head.sheet_id
+        if self.sheet_id in ("", found):
             self.scan.sheets.setdefault(found, SheetParts()).add_part(part)
-        except LuksafeError as error:
-            self.scan.notes.append(f"{picture.name}: {error}")
+        else:
+            self._note(f"{picture.name}: code {part.index} of {part.count} is of sheet {found}: left out")
+
+    def _note(self, note: str) -> None:
+        if note not in self.scan.notes:
+            self.scan.notes.append(note)
 
     def note_silent(self, pictures: list[Picture]) -> None:
         """Name the files without any code of ours."""
