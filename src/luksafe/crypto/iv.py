@@ -1,87 +1,98 @@
-"""IV generators: the IV number of a sector becomes the IV of that sector, as in the kernel's dm-crypt."""
+"""IVs: the number of a sector becomes the IV of that sector, as in the kernel's dm-crypt."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass, replace
 
 from luksafe.crypto.hashes import new_hash
 from luksafe.crypto.provider import BlockCipher, Buffer, block_cipher
 from luksafe.crypto.spec import CipherSpec
 from luksafe.errors import Unsupported
 
-IvGenerator = Callable[[range], bytes]
-"""The IVs, one after the other, of the sectors with these IV numbers."""
-
-MASK_32, MASK_64 = 2**32 - 1, 2**64 - 1
-
-_NO_LUKS = "no LUKS volume uses it"
-_NEEDS_KERNEL = {
-    "random": "its IVs stand in the integrity metadata beside each sector",
-    "lmk": f"it is loop-AES; {_NO_LUKS}",
-    "tcw": f"it is TrueCrypt's old scheme; {_NO_LUKS}",
-    "eboiv": f"it is BitLocker's scheme; {_NO_LUKS}",
-    "elephant": f"it is BitLocker's diffuser; {_NO_LUKS}",
-}
+_2_64 = 1 << 64
 
 
-def iv_generator(spec: CipherSpec, key: Buffer, iv_size: int) -> IvGenerator:
-    """The generator that ``spec`` names, for IVs of ``iv_size`` bytes, which is the cipher's block size;
-    ``key`` is the whole key. Raises Unsupported for those that only the kernel has."""
-    simple = {"plain": _plain, "plain64": _plain64, "plain64be": _plain64be, "null": _null}
-    if spec.iv in simple:
-        return partial(simple[spec.iv], iv_size)
-    if spec.iv == "benbi":
-        return partial(_benbi, 10 - iv_size.bit_length(), iv_size)
-    if spec.iv == "essiv":
-        return _Essiv(spec, key, iv_size)
-    why = _NEEDS_KERNEL.get(spec.iv, "no such IV generator is known")
+@dataclass(frozen=True, slots=True)
+class IvLayout:
+    """Sector number (modulo 2^64) to IV: shift right, shift left, add, cut to ``bits``, place.
+
+    Little-endian numbers begin the IV, big-endian ones end it; the rest is zero.
+    """
+
+    size: int
+    bits: int = 64
+    shift_right: int = 0
+    shift_left: int = 0
+    plus: int = 0
+    big_endian: bool = False
+
+    def ivs(self, sectors: range) -> bytes:
+        """The IVs of these sectors, one after the other."""
+        rest = bytes(self.size - 8)
+        before, order, after = (rest, "big", b"") if self.big_endian else (b"", "little", rest)
+        return b"".join([before + self._number(at).to_bytes(8, order) + after for at in sectors])  # type: ignore[arg-type]
+
+    def _number(self, sector: int) -> int:
+        number = ((sector % _2_64 >> self.shift_right) << self.shift_left) + self.plus
+        return number & ((1 << self.bits) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class IvGenerator:
+    """A layout, and for ESSIV the cipher that the IVs then go through."""
+
+    layout: IvLayout
+    cipher: BlockCipher | None = None
+
+    def ivs(self, sectors: range) -> bytes:
+        """The IVs of these sectors, one after the other."""
+        ivs = self.layout.ivs(sectors)
+        return self.cipher.encrypt(ivs) if self.cipher else ivs
+
+
+def iv_generator(spec: CipherSpec, key: Buffer, iv_size: int, shift_right: int) -> IvGenerator:
+    """The generator that ``spec`` names, for a cipher whose blocks have ``iv_size`` bytes; ``key`` is the whole key.
+
+    ``shift_right`` turns numbers of 512-byte sectors into those of larger ones (dm-crypt's iv_large_sectors). Raises
+    Unsupported for the generators that only the kernel has.
+    """
+    plain64 = IvLayout(iv_size, shift_right=shift_right)
+    match spec.iv:
+        case "plain":
+            return IvGenerator(replace(plain64, bits=32))
+        case "plain64":
+            return IvGenerator(plain64)
+        case "plain64be":
+            return IvGenerator(replace(plain64, big_endian=True))
+        case "null":
+            return IvGenerator(replace(plain64, bits=0))
+        case "benbi":  # the number of the sector's first cipher block, counted from 1
+            blocks_shift = (512 // iv_size).bit_length() - 1
+            return IvGenerator(replace(plain64, shift_left=blocks_shift, plus=1, big_endian=True))
+        case "essiv":
+            return IvGenerator(plain64, _essiv_cipher(spec, key))
     raise Unsupported(
-        f"luksafe cannot decrypt {spec}: the IV mode {spec.iv!r} is not done here ({why})",
+        f"luksafe cannot decrypt {spec}: {_ELSEWHERE.get(spec.iv, f'no IV generator called {spec.iv!r} is known')}",
         hint="Open the volume with cryptsetup on a kernel with dm-crypt.",
     )
 
 
-def _plain(iv_size: int, numbers: range) -> bytes:
-    return _little_endian(iv_size, numbers, MASK_32)
+_ELSEWHERE = {
+    "random": "its IVs stand in the integrity metadata beside each sector, which only the kernel reads",
+    "lmk": "the IV generator lmk belongs to loop-AES, and LUKS has no use for it",
+    "tcw": "the IV generator tcw belongs to old TrueCrypt volumes, and LUKS has no use for it",
+    "eboiv": "the IV generator eboiv belongs to BitLocker, and LUKS has no use for it",
+    "elephant": "the IV generator elephant belongs to BitLocker, and LUKS has no use for it",
+}
 
 
-def _plain64(iv_size: int, numbers: range) -> bytes:
-    return _little_endian(iv_size, numbers, MASK_64)
-
-
-def _little_endian(iv_size: int, numbers: range, mask: int) -> bytes:
-    pack, rest = struct.Struct("<Q").pack, bytes(iv_size - 8)
-    return b"".join([pack(number & mask) + rest for number in numbers])
-
-
-def _plain64be(iv_size: int, numbers: range) -> bytes:
-    pack, rest = struct.Struct(">Q").pack, bytes(iv_size - 8)
-    return b"".join([rest + pack(number & MASK_64) for number in numbers])
-
-
-def _null(iv_size: int, numbers: range) -> bytes:
-    return bytes(iv_size * len(numbers))
-
-
-def _benbi(shift: int, iv_size: int, numbers: range) -> bytes:
-    """The number of the sector's first cipher block, counted from 1, big-endian."""
-    pack, rest = struct.Struct(">Q").pack, bytes(iv_size - 8)
-    return b"".join([rest + pack(((number << shift) + 1) & MASK_64) for number in numbers])
-
-
-class _Essiv:
-    """The sector number, encrypted with the same cipher under the hash of the key."""
-
-    def __init__(self, spec: CipherSpec, key: Buffer, iv_size: int) -> None:
-        salt = bytearray(_kernel_hash(spec.iv_option, key))
-        self._cipher: BlockCipher = block_cipher(spec.cipher, salt)
+def _essiv_cipher(spec: CipherSpec, key: Buffer) -> BlockCipher:
+    """The same cipher, under the hash of the key."""
+    salt = bytearray(_kernel_hash(spec.iv_option, key))
+    try:
+        return block_cipher(spec.cipher, salt)
+    finally:
         salt[:] = bytes(len(salt))
-        self._iv_size = iv_size
-
-    def __call__(self, numbers: range) -> bytes:
-        return self._cipher.encrypt(_plain64(self._iv_size, numbers))
 
 
 def _kernel_hash(name: str, data: Buffer) -> bytes:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from luksafe.errors import DamagedInput, Unsupported
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
-
-SPARE_BYTES = 16
-"""How much longer than its source a target must be: some libraries ask for room to pad, which they never use here."""
 
 KEY_SIZES: dict[str, frozenset[int]] = {
     "aes": frozenset({16, 24, 32}),
@@ -24,6 +22,22 @@ KEY_SIZES: dict[str, frozenset[int]] = {
     "des3_ede": frozenset({24}),
 }
 """The ciphers that some provider may have, by the kernel's names, and the key sizes in bytes that the kernel takes."""
+
+
+class Provider(Protocol):
+    """What a library's module offers."""
+
+    def has_cipher(self, name: str, key_size: int, /) -> bool:
+        """Whether it has this cipher with keys of that many bytes."""
+        ...
+
+    def block_cipher(self, name: str, key: Buffer, /) -> BlockCipher:
+        """The keyed cipher."""
+        ...
+
+    def cbc_chain(self, name: str, key: Buffer, /) -> CbcChain:
+        """A CBC decryption under that key, with an IV of zero."""
+        ...
 
 
 class BlockCipher(Protocol):
@@ -42,39 +56,59 @@ class BlockCipher(Protocol):
         """Decrypt whole blocks."""
         ...
 
-    def encrypt_into(self, source: Buffer, target: memoryview) -> None:
-        """Encrypt into ``target``, which is SPARE_BYTES longer and may begin at ``source`` itself."""
+    def decrypt_into(self, source: memoryview, target: memoryview) -> None:
+        """Decrypt many blocks into ``target``, which is as long as ``source`` and does not overlap it."""
         ...
 
-    def decrypt_into(self, source: Buffer, target: memoryview) -> None:
-        """Decrypt into ``target``, which is SPARE_BYTES longer and may begin at ``source`` itself."""
-        ...
+
+CbcChain = Callable[[memoryview, memoryview], None]
+"""Decrypts blocks from the first into the second, as long but elsewhere, in one CBC chain over all calls whose first
+IV is zero."""
 
 
 def block_cipher(name: str, key: Buffer) -> BlockCipher:
     """The cipher under its kernel name. Raises Unsupported when no provider here has it, DamagedInput for a key of a
     size that it cannot have."""
-    sizes = KEY_SIZES.get(name)
-    if sizes is None:
+    return _provider(name, key).block_cipher(name, key)
+
+
+def cbc_chain(name: str, key: Buffer) -> CbcChain:
+    """A CBC decryption of that cipher, for much data; raises like ``block_cipher``."""
+    return _provider(name, key).cbc_chain(name, key)
+
+
+def _provider(name: str, key: Buffer) -> Provider:
+    """OpenSSL for AES. For the rest first libgcrypt, whose code for them is an order of magnitude faster."""
+    from luksafe.crypto.providers import gcrypt, openssl
+
+    _check_key(name, key)
+    providers: list[Provider] = [openssl, gcrypt] if name == "aes" else [gcrypt, openssl]
+    for provider in providers:
+        if provider.has_cipher(name, len(key)):
+            return provider
+    raise _nobody_has(name, 8 * len(key), gcrypt.library() is not None)
+
+
+def _check_key(name: str, key: Buffer) -> None:
+    if name not in KEY_SIZES:
         raise Unsupported(
             f"the cipher {name!r} is not known here",
             hint="Open it with cryptsetup on a kernel that has this cipher; if the header is damaged, see a backup.",
         )
-    if len(key) not in sizes:
+    if len(key) not in KEY_SIZES[name]:
         raise DamagedInput(
             f"{name} takes no key of {8 * len(key)} bits",
             hint="The key size and the cipher do not belong together: compare the header with a backup.",
         )
-    return _from_openssl(name, key) or _from_gcrypt(name, key)
 
 
-def _from_openssl(name: str, key: Buffer) -> BlockCipher | None:
-    from luksafe.crypto.providers import openssl
-
-    return openssl.block_cipher(name, key)
-
-
-def _from_gcrypt(name: str, key: Buffer) -> BlockCipher:
-    from luksafe.crypto.providers import gcrypt
-
-    return gcrypt.block_cipher(name, key)
+def _nobody_has(name: str, key_bits: int, has_gcrypt: bool) -> Unsupported:
+    if has_gcrypt:
+        return Unsupported(
+            f"neither OpenSSL nor libgcrypt has {name} with a key of {key_bits} bits here",
+            hint="Install a newer libgcrypt, or open it with cryptsetup: the kernel may have this cipher.",
+        )
+    return Unsupported(
+        f"the cipher {name} needs libgcrypt, which is not installed here or too old",
+        hint="Install it (Debian and Ubuntu: libgcrypt20; Fedora: libgcrypt) and run the command again.",
+    )

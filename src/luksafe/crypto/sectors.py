@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
-from luksafe.crypto.iv import MASK_64, IvGenerator, iv_generator
+from luksafe.crypto.iv import IvGenerator, iv_generator
 from luksafe.crypto.lrw import Lrw
 from luksafe.crypto.modes import Cbc, Ctr, Ecb, Mode, Pcbc
-from luksafe.crypto.provider import Buffer, block_cipher
+from luksafe.crypto.provider import BlockCipher, Buffer, CbcChain, block_cipher, cbc_chain
 from luksafe.crypto.spec import CipherSpec
 from luksafe.crypto.xts import Xts
 from luksafe.errors import DamagedInput, Unsupported
 from luksafe.secret import SecretBytes
 
+if TYPE_CHECKING:  # numpy is imported only where it pays
+    from luksafe.crypto.bulk import BatchDecryptor
+
+    BulkFactory = Callable[[], BatchDecryptor]
+
 _PIECE_BYTES = 64 << 10
 """How much is done at a time: the pieces' temporaries stay in the processor's cache."""
 
-_MODES = frozenset({"ecb", "cbc", "pcbc", "ctr", "xts", "lrw"})
-_WIDE_ONLY = frozenset({"xts", "lrw"})
+_BULK_LEAST_BYTES = 64 << 10
+"""From here on the bulk path is faster."""
+
+_NUMPY_PAYS_BYTES = 4 << 20
+"""From here on it is faster even when numpy must first be imported (some 60 ms)."""
+
+_MODES = frozenset({"ecb", "cbc", "pcbc", "ctr", "xts", "lrw", "adiantum"})
 _COMPARE = "The header is damaged or not meant for LUKS: compare it with a backup."
 _USE_KERNEL = "Open the volume with cryptsetup on a kernel with dm-crypt."
 
@@ -61,8 +73,12 @@ def sector_cipher(
         raise DamagedInput(f"an encryption sector of {sector_size} bytes does not exist", hint=_COMPARE)
     if spec.cipher == "cipher_null":
         return NullCipher(sector_size)
-    mode, ivs = _mode_and_ivs(spec, key.view)
-    return ModeCipher(mode, ivs, sector_size, iv_large_sectors)
+    if spec.key_count != 1:
+        raise Unsupported(f"{spec} has several keys: it is loop-AES, and no LUKS volume uses it", hint=_USE_KERNEL)
+    if spec.chain_mode not in _MODES:
+        raise Unsupported(f"the chaining mode {spec.chain_mode!r} of {spec} is not known here", hint=_USE_KERNEL)
+    large_shift = sector_size.bit_length() - 10 if iv_large_sectors else 0
+    return _mode_cipher(spec, key.view, sector_size, large_shift)
 
 
 class NullCipher:
@@ -85,18 +101,19 @@ class NullCipher:
 
 
 class ModeCipher:
-    """A chaining mode over a block cipher, with its IVs."""
+    """A chaining mode over a block cipher, with its IVs; ``bulk`` makes its form for much data, where it has one."""
 
-    def __init__(self, mode: Mode, ivs: IvGenerator, sector_size: int, iv_large_sectors: bool) -> None:
+    def __init__(self, mode: Mode, ivs: IvGenerator | None, sector_size: int, bulk: BulkFactory | None) -> None:
         self.sector_size = sector_size
         self._mode, self._ivs = mode, ivs
-        self._shift = sector_size.bit_length() - 10 if iv_large_sectors else 0
-        self._step = 1 if iv_large_sectors else sector_size // 512
+        self._bulk_factory = bulk
+        self._bulk: BatchDecryptor | None = None
 
     def decrypt(self, data: Buffer, first_sector_512: int) -> bytearray:
         """The plaintext of whole sectors."""
         out = bytearray(len(data))
-        self.decrypt_into(data, memoryview(out), first_sector_512)
+        least = _BULK_LEAST_BYTES if "numpy" in sys.modules else _NUMPY_PAYS_BYTES
+        self._decrypt_into(data, memoryview(out), first_sector_512, least)
         return out
 
     def encrypt(self, data: Buffer, first_sector_512: int) -> bytearray:
@@ -108,44 +125,79 @@ class ModeCipher:
 
     def decrypt_into(self, source: Buffer, target: memoryview, first_sector_512: int) -> None:
         """Decrypt whole sectors into ``target``."""
-        view = memoryview(source)
+        self._decrypt_into(source, target, first_sector_512, _BULK_LEAST_BYTES)
+
+    def _decrypt_into(self, source: Buffer, target: memoryview, first_sector_512: int, bulk_least: int) -> None:
+        view = memoryview(source).cast("B")
+        if len(view) % self.sector_size or len(view) != target.nbytes:
+            raise ValueError(f"{len(view)} bytes into {target.nbytes} are not whole sectors of {self.sector_size}")
+        if self._bulk_factory and self._ivs and len(view) >= bulk_least:
+            from luksafe.crypto.bulk import decrypt_in_batches
+
+            self._bulk = self._bulk or self._bulk_factory()
+            decrypt_in_batches(self._bulk, self._ivs, self.sector_size, view, target, first_sector_512)
+            return
         for at, end, ivs in self._pieces(len(view), first_sector_512):
             target[at:end] = self._mode.decrypt(view[at:end], ivs, self.sector_size)
 
     def _pieces(self, length: int, first_sector_512: int) -> Iterator[tuple[int, int, bytes]]:
         """Where each piece begins and ends, and its IVs."""
-        if length % self.sector_size:
-            raise ValueError(f"{length} bytes are not whole sectors of {self.sector_size}")
         for at in range(0, length, _PIECE_BYTES):
             end = min(at + _PIECE_BYTES, length)
-            first = ((first_sector_512 + at // 512) & MASK_64) >> self._shift
-            numbers = range(first, first + (end - at) // self.sector_size * self._step, self._step)
-            yield at, end, self._ivs(numbers)
+            sectors = range(first_sector_512 + at // 512, first_sector_512 + end // 512, self.sector_size // 512)
+            yield at, end, self._ivs.ivs(sectors) if self._ivs else b""
 
 
-def _mode_and_ivs(spec: CipherSpec, key: memoryview) -> tuple[Mode, IvGenerator]:
-    if spec.key_count != 1:
-        raise Unsupported(f"{spec} has several keys: it is loop-AES, and no LUKS volume uses it", hint=_USE_KERNEL)
-    if spec.chain_mode not in _MODES:
-        raise Unsupported(f"the chaining mode {spec.chain_mode!r} of {spec} is not known here", hint=_USE_KERNEL)
+def _mode_cipher(spec: CipherSpec, key: memoryview, sector_size: int, large_shift: int) -> ModeCipher:
+    """Every chaining mode. What is needed of the key is taken now: it may be wiped afterwards."""
+    if spec.chain_mode == "adiantum":
+        return _adiantum_cipher(spec, key, sector_size, large_shift)
     data_key, mode_key = _split_key(spec, key)
     cipher = block_cipher(spec.cipher, data_key)
     if spec.chain_mode == "ecb":  # takes no IV, whatever the specification says
-        return Ecb(cipher), lambda _numbers: b""
-    if spec.chain_mode in _WIDE_ONLY and cipher.block_size != 16:
-        raise Unsupported(f"{spec} cannot be: {spec.chain_mode} wants 16-byte blocks", hint=_COMPARE)
-    ivs = iv_generator(spec, key, cipher.block_size)
+        return ModeCipher(Ecb(cipher), None, sector_size, None)
+    if spec.chain_mode in ("xts", "lrw") and cipher.block_size != 16:
+        raise Unsupported(f"{spec} cannot be: {spec.chain_mode} wants a cipher of 16-byte blocks", hint=_COMPARE)
+    ivs = iv_generator(spec, key, cipher.block_size, large_shift)
     match spec.chain_mode:
         case "xts":
-            return Xts(cipher, block_cipher(spec.cipher, mode_key)), ivs
-        case "lrw":
-            return Lrw(cipher, mode_key), ivs
+            tweak_cipher = block_cipher(spec.cipher, mode_key)
+            bulk_xts = partial(_bulk_xts, cipher, tweak_cipher, sector_size)
+            return ModeCipher(Xts(cipher, tweak_cipher), ivs, sector_size, bulk_xts)
         case "cbc":
-            return Cbc(cipher), ivs
+            bulk_cbc = partial(_bulk_cbc, cbc_chain(spec.cipher, data_key), cipher.block_size, sector_size)
+            return ModeCipher(Cbc(cipher), ivs, sector_size, bulk_cbc)
+        case "lrw":
+            return ModeCipher(Lrw(cipher, mode_key), ivs, sector_size, None)
         case "pcbc":
-            return Pcbc(cipher), ivs
+            return ModeCipher(Pcbc(cipher), ivs, sector_size, None)
         case _:
-            return Ctr(cipher), ivs
+            return ModeCipher(Ctr(cipher), ivs, sector_size, None)
+
+
+def _adiantum_cipher(spec: CipherSpec, key: memoryview, sector_size: int, large_shift: int) -> ModeCipher:
+    """A stream cipher and a block cipher are named, as in ``xchacha20,aes-adiantum-plain64``."""
+    from luksafe.crypto import adiantum
+
+    stream, _, cipher = spec.cipher.partition(",")
+    if stream not in ("xchacha12", "xchacha20") or not cipher:
+        raise Unsupported(f"{spec} cannot be: Adiantum wants xchacha12 or xchacha20 and a cipher", hint=_USE_KERNEL)
+    if len(key) != adiantum.KEY_SIZE:
+        raise DamagedInput(f"{spec} takes no key of {8 * len(key)} bits", hint=_COMPARE)
+    ivs = iv_generator(spec, key, adiantum.IV_SIZE, large_shift)
+    return ModeCipher(adiantum.Adiantum(key, cipher, int(stream[7:])), ivs, sector_size, None)
+
+
+def _bulk_xts(cipher: BlockCipher, tweak_cipher: BlockCipher, sector_size: int) -> BatchDecryptor:
+    from luksafe.crypto.bulk_xts import BulkXts
+
+    return BulkXts(cipher, tweak_cipher, sector_size)
+
+
+def _bulk_cbc(chain: CbcChain, block_size: int, sector_size: int) -> BatchDecryptor:
+    from luksafe.crypto.bulk_cbc import BulkCbc
+
+    return BulkCbc(chain, block_size, sector_size)
 
 
 def _split_key(spec: CipherSpec, key: memoryview) -> tuple[memoryview, memoryview]:

@@ -26,6 +26,7 @@ CASES = [
     "df-luks1-aes-ecb",
     "g2-cipher-cbc-plain",
     "g2-cipher-xts-plain64be",
+    "g2-kcipher-adiantum",
     "g2-kcipher-lrw-benbi",
     "g2-kcipher-null",
     "g2-kcipher-serpent-xts",

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from luksafe.crypto.provider import Buffer
+from luksafe.crypto.lanes import xor
+from luksafe.crypto.provider import Buffer, CbcChain
 from luksafe.errors import Unsupported
 
 _OLDEST = b"1.8.0"
@@ -20,7 +21,8 @@ _GCRYCTL_DISABLE_SECMEM = 37
 _GCRYCTL_INITIALIZATION_FINISHED = 38
 _GCRYCTL_INITIALIZATION_FINISHED_P = 39
 _GCRY_KDF_PBKDF2 = 34
-_GCRY_CIPHER_MODE_ECB = 1
+_GCRY_CIPHER_MODE_CFB = 2
+_GCRY_CIPHER_MODE_CBC = 3
 
 _CIPHERS: dict[tuple[str, int], int] = {
     ("serpent", 16): 304,
@@ -74,7 +76,7 @@ def _initialise(lib: ctypes.CDLL) -> bool:
         ),
         ("gcry_cipher_open", ctypes.c_uint, [ctypes.POINTER(handle), number, number, ctypes.c_uint]),
         ("gcry_cipher_setkey", ctypes.c_uint, [handle, pointer, size]),
-        ("gcry_cipher_encrypt", ctypes.c_uint, [handle, pointer, size, pointer, size]),
+        ("gcry_cipher_setiv", ctypes.c_uint, [handle, pointer, size]),
         ("gcry_cipher_decrypt", ctypes.c_uint, [handle, pointer, size, pointer, size]),
         ("gcry_cipher_close", None, [handle]),
         ("gcry_cipher_get_algo_blklen", size, [number]),
@@ -142,54 +144,95 @@ def pbkdf2(number: int, passphrase: Buffer, salt: Buffer, iterations: int, lengt
 
 
 class GcryptCipher:
-    """A block cipher in ECB; libgcrypt wipes the key schedules when this object goes."""
+    """A block cipher on whole blocks, each for itself.
 
-    def __init__(self, number: int, key: Buffer) -> None:
-        self._lib = _need("this cipher")
-        self._handle = ctypes.c_void_p()
-        self.block_size = int(self._lib.gcry_cipher_get_algo_blklen(number))
-        _check(self._lib, self._lib.gcry_cipher_open(ctypes.byref(self._handle), number, _GCRY_CIPHER_MODE_ECB, 0))
-        with _lent(key) as secret:
-            _check(self._lib, self._lib.gcry_cipher_setkey(self._handle, secret, len(key)))
+    For most ciphers libgcrypt handles several blocks at a time only where it decrypts in a chaining mode, so ECB is
+    made of those: CBC gives D(C[j]) ^ C[j-1], and CFB gives E(C[j-1]) ^ C[j]; the XOR with what is known is undone.
+    """
+
+    def __init__(self, name: str, key: Buffer) -> None:
+        self._cbc = _Mode(name, key, _GCRY_CIPHER_MODE_CBC)
+        self._cfb = _Mode(name, key, _GCRY_CIPHER_MODE_CFB)
+        self.block_size = self._cbc.block_size
 
     def encrypt(self, data: Buffer) -> bytes:
         """Encrypt whole blocks."""
-        return bytes(self._in_place(self._lib.gcry_cipher_encrypt, bytearray(data), len(data)))
+        blocks = bytes(data)
+        following = blocks[self.block_size :] + bytes(self.block_size)
+        out = bytearray(following)
+        self._cfb.begin(blocks[: self.block_size])
+        self._cfb.decrypt(_address(out), None, len(out))
+        return xor(out, following)
 
     def decrypt(self, data: Buffer) -> bytes:
         """Decrypt whole blocks."""
-        return bytes(self._in_place(self._lib.gcry_cipher_decrypt, bytearray(data), len(data)))
+        out = bytearray(data)
+        self._cbc.begin(bytes(self.block_size))
+        self._cbc.decrypt(_address(out), None, len(out))
+        return xor(out, bytes(self.block_size) + bytes(data[: -self.block_size]))
 
-    def encrypt_into(self, source: Buffer, target: memoryview) -> None:
-        """Encrypt whole blocks into ``target``."""
-        target[: len(source)] = source
-        self._in_place(self._lib.gcry_cipher_encrypt, target, len(source))
+    def decrypt_into(self, source: memoryview, target: memoryview) -> None:
+        """Decrypt many blocks into ``target``."""
+        import numpy as np
 
-    def decrypt_into(self, source: Buffer, target: memoryview) -> None:
-        """Decrypt whole blocks into ``target``."""
-        target[: len(source)] = source
-        self._in_place(self._lib.gcry_cipher_decrypt, target, len(source))
+        ciphertext, plaintext = np.frombuffer(source, np.uint64), np.frombuffer(target, np.uint64)
+        self._cbc.begin(bytes(self.block_size))
+        self._cbc.decrypt(plaintext.ctypes.data, ciphertext.ctypes.data, len(source))
+        plaintext[self.block_size // 8 :] ^= ciphertext[: -self.block_size // 8]
 
-    def _in_place(self, function: Any, buffer: bytearray | memoryview, length: int) -> bytearray | memoryview:
+
+class _Mode:
+    """A cipher handle in one of libgcrypt's modes; libgcrypt wipes the key schedules when it goes."""
+
+    def __init__(self, name: str, key: Buffer, mode: int) -> None:
+        self._lib = _need(f"the cipher {name}")
+        self._handle = ctypes.c_void_p()
+        number = _CIPHERS[name, len(key)]
+        self.block_size = int(self._lib.gcry_cipher_get_algo_blklen(number))
+        _check(self._lib, self._lib.gcry_cipher_open(ctypes.byref(self._handle), number, mode, 0))
+        with _lent(key) as secret:
+            _check(self._lib, self._lib.gcry_cipher_setkey(self._handle, secret, len(key)))
+
+    def begin(self, iv: bytes) -> None:
+        """Start a chain."""
+        _check(self._lib, self._lib.gcry_cipher_setiv(self._handle, iv, len(iv)))
+
+    def decrypt(self, target: Any, source: Any, length: int) -> None:
+        """Decrypt from address to address; a source of None means in place."""
         if length:
-            _check(self._lib, function(self._handle, _address(buffer), length, None, 0))
-        return buffer
+            _check(
+                self._lib,
+                self._lib.gcry_cipher_decrypt(self._handle, target, length, source, length if source else 0),
+            )
 
     def __del__(self) -> None:
         if self.__dict__.get("_handle"):
             self._lib.gcry_cipher_close(self._handle)
 
 
+def has_cipher(name: str, key_size: int) -> bool:
+    """Whether libgcrypt is there and has the cipher with such a key."""
+    lib, number = library(), _CIPHERS.get((name, key_size))
+    return lib is not None and number is not None and lib.gcry_cipher_get_algo_blklen(number) != 0
+
+
 def block_cipher(name: str, key: Buffer) -> GcryptCipher:
-    """The keyed cipher. Raises Unsupported, naming it, when libgcrypt is absent or lacks it."""
-    lib = _need(f"the cipher {name}")
-    number = _CIPHERS.get((name, len(key)), 0)
-    if not lib.gcry_cipher_get_algo_blklen(number):
-        raise Unsupported(
-            f"neither OpenSSL nor libgcrypt has {name} with a key of {8 * len(key)} bits here",
-            hint="Install a newer libgcrypt20, or open it with cryptsetup: the kernel may have this cipher.",
-        )
-    return GcryptCipher(number, key)
+    """The keyed cipher, which must be there."""
+    return GcryptCipher(name, key)
+
+
+def cbc_chain(name: str, key: Buffer) -> CbcChain:
+    """A CBC decryption under that key, with an IV of zero."""
+    mode = _Mode(name, key, _GCRY_CIPHER_MODE_CBC)
+    mode.begin(bytes(mode.block_size))
+
+    def decrypt(source: memoryview, target: memoryview) -> None:
+        import numpy as np
+
+        from_address = np.frombuffer(source, np.uint8).ctypes.data
+        mode.decrypt(np.frombuffer(target, np.uint8).ctypes.data, from_address, len(source))
+
+    return decrypt
 
 
 @contextmanager

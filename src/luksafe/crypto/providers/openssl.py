@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher, CipherContext, algorithms, modes
 
 from luksafe.crypto.provider import Buffer
 
@@ -18,20 +18,27 @@ class OpensslCipher:
 
     def __init__(self, algorithm: BlockCipherAlgorithm) -> None:
         ecb = Cipher(algorithm, modes.ECB())  # noqa: S305  # the modes are built on top of this
-        encryptor, decryptor = ecb.encryptor(), ecb.decryptor()
+        decryptor = ecb.decryptor()
         self.block_size = algorithm.block_size // 8
-        self.encrypt: Callable[[Buffer], bytes] = encryptor.update
+        self.encrypt: Callable[[Buffer], bytes] = ecb.encryptor().update
         self.decrypt: Callable[[Buffer], bytes] = decryptor.update
-        self._encrypt_into = encryptor.update_into
-        self._decrypt_into = decryptor.update_into
+        self._chain = _Chain(decryptor, self.block_size)
 
-    def encrypt_into(self, source: Buffer, target: memoryview) -> None:
-        """Encrypt whole blocks into ``target``, which has SPARE_BYTES more."""
-        self._encrypt_into(source, target)
+    def decrypt_into(self, source: memoryview, target: memoryview) -> None:
+        """Decrypt many blocks into ``target``."""
+        self._chain(source, target)
 
-    def decrypt_into(self, source: Buffer, target: memoryview) -> None:
-        """Decrypt whole blocks into ``target``, which has SPARE_BYTES more."""
-        self._decrypt_into(source, target)
+
+class _Chain:
+    """``update_into`` wants room for one block more than it fills, so the last block goes another way."""
+
+    def __init__(self, context: CipherContext, block_size: int) -> None:
+        self._context, self._block_size = context, block_size
+
+    def __call__(self, source: memoryview, target: memoryview) -> None:
+        body = len(source) - self._block_size
+        self._context.update_into(source[:body], target)
+        target[body:] = self._context.update(source[body:])
 
 
 @cache
@@ -53,12 +60,31 @@ def _algorithms() -> dict[str, Any]:
     return {name: algorithm for name, algorithm in found.items() if algorithm is not None}
 
 
-def block_cipher(name: str, key: Buffer) -> OpensslCipher | None:
-    """The keyed cipher, or None when this OpenSSL does not have it (or not with such a key)."""
+def has_cipher(name: str, key_size: int) -> bool:
+    """Whether this OpenSSL has the cipher with such a key."""
+    return _usable(name, key_size)
+
+
+def block_cipher(name: str, key: Buffer) -> OpensslCipher:
+    """The keyed cipher, which must be there."""
+    return OpensslCipher(_algorithms()[name](key))
+
+
+def cbc_chain(name: str, key: Buffer) -> _Chain:
+    """A CBC decryption under that key, with an IV of zero."""
+    algorithm = _algorithms()[name](key)
+    block_size = algorithm.block_size // 8
+    return _Chain(Cipher(algorithm, modes.CBC(bytes(block_size))).decryptor(), block_size)
+
+
+@cache
+def _usable(name: str, key_size: int) -> bool:
+    """Try it: which ciphers a build of OpenSSL still carries is known to itself alone."""
     algorithm = _algorithms().get(name)
     if algorithm is None:
-        return None
+        return False
     try:
-        return OpensslCipher(algorithm(key))
+        OpensslCipher(algorithm(bytes(range(key_size))))
     except (UnsupportedAlgorithm, ValueError):
-        return None
+        return False
+    return True
