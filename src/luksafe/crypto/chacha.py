@@ -13,6 +13,7 @@ from luksafe.crypto.provider import Buffer
 Words = NDArray[np.uint32]
 
 _CONSTANT = np.frombuffer(b"expand 32-byte k", "<u4")
+_TURN_1, _TURN_2, _TURN_3 = ([(at + by) % 4 for at in range(4)] for by in (1, 2, 3))
 
 
 def xchacha_streams(key: Buffer, nonces: NDArray[np.uint8], length: int, rounds: int) -> NDArray[np.uint8]:
@@ -44,8 +45,8 @@ def _permute(state: Words, rounds: int) -> Words:
     for turn in range(rounds):
         _quarter_rounds(a, b, c, d)
         # Between rounds on columns and rounds on diagonals the lower rows turn, by as much to either side.
-        places = (1, 2, 3) if turn % 2 == 0 else (3, 2, 1)
-        b, c, d = (np.roll(row, -by, axis=0) for row, by in zip((b, c, d), places))
+        by_b, by_d = (_TURN_1, _TURN_3) if turn % 2 == 0 else (_TURN_3, _TURN_1)
+        b, c, d = b[by_b], c[_TURN_2], d[by_d]
     return np.concatenate((a, b, c, d))
 
 

@@ -78,7 +78,6 @@ def iv_generator(spec: CipherSpec, key: Buffer, iv_size: int, shift_right: int) 
 
 
 _ELSEWHERE = {
-    "random": "its IVs stand in the integrity metadata beside each sector, which only the kernel reads",
     "lmk": "the IV generator lmk belongs to loop-AES, and LUKS has no use for it",
     "tcw": "the IV generator tcw belongs to old TrueCrypt volumes, and LUKS has no use for it",
     "eboiv": "the IV generator eboiv belongs to BitLocker, and LUKS has no use for it",

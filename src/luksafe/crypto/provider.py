@@ -79,14 +79,24 @@ def cbc_chain(name: str, key: Buffer) -> CbcChain:
 
 def _provider(name: str, key: Buffer) -> Provider:
     """OpenSSL for AES. For the rest first libgcrypt, whose code for them is an order of magnitude faster."""
-    from luksafe.crypto.providers import gcrypt, openssl
-
     _check_key(name, key)
-    providers: list[Provider] = [openssl, gcrypt] if name == "aes" else [gcrypt, openssl]
-    for provider in providers:
+    for load in (_openssl, _gcrypt) if name == "aes" else (_gcrypt, _openssl):
+        provider = load()
         if provider.has_cipher(name, len(key)):
             return provider
-    raise _nobody_has(name, 8 * len(key), gcrypt.library() is not None)
+    raise _nobody_has(name, 8 * len(key))
+
+
+def _openssl() -> Provider:
+    from luksafe.crypto.providers import openssl
+
+    return openssl
+
+
+def _gcrypt() -> Provider:
+    from luksafe.crypto.providers import gcrypt_ciphers
+
+    return gcrypt_ciphers
 
 
 def _check_key(name: str, key: Buffer) -> None:
@@ -102,8 +112,10 @@ def _check_key(name: str, key: Buffer) -> None:
         )
 
 
-def _nobody_has(name: str, key_bits: int, has_gcrypt: bool) -> Unsupported:
-    if has_gcrypt:
+def _nobody_has(name: str, key_bits: int) -> Unsupported:
+    from luksafe.crypto.providers import gcrypt
+
+    if gcrypt.library() is not None:
         return Unsupported(
             f"neither OpenSSL nor libgcrypt has {name} with a key of {key_bits} bits here",
             hint="Install a newer libgcrypt, or open it with cryptsetup: the kernel may have this cipher.",

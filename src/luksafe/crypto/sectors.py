@@ -21,8 +21,11 @@ if TYPE_CHECKING:  # numpy is imported only where it pays
 
     BulkFactory = Callable[[], BatchDecryptor]
 
-_PIECE_BYTES = 64 << 10
+_PIECE_BYTES = 32 << 10
 """How much is done at a time: the pieces' temporaries stay in the processor's cache."""
+
+_HAS_BULK = sys.byteorder == "little"
+"""The bulk path calculates with words as they lie in memory, and the formats are little-endian."""
 
 _BULK_LEAST_BYTES = 64 << 10
 """From here on the bulk path is faster."""
@@ -75,6 +78,12 @@ def sector_cipher(
         return NullCipher(sector_size)
     if spec.key_count != 1:
         raise Unsupported(f"{spec} has several keys: it is loop-AES, and no LUKS volume uses it", hint=_USE_KERNEL)
+    if "random" in (spec.chain_mode, spec.iv):
+        raise Unsupported(
+            f"{spec} encrypts with random IVs, which stand in the integrity metadata between the sectors: only the "
+            "kernel's dm-integrity reads those",
+            hint=_USE_KERNEL,
+        )
     if spec.chain_mode not in _MODES:
         raise Unsupported(f"the chaining mode {spec.chain_mode!r} of {spec} is not known here", hint=_USE_KERNEL)
     large_shift = sector_size.bit_length() - 10 if iv_large_sectors else 0
@@ -118,7 +127,8 @@ class ModeCipher:
 
     def encrypt(self, data: Buffer, first_sector_512: int) -> bytearray:
         """The ciphertext of whole sectors."""
-        view, out = memoryview(data), bytearray()
+        view, out = memoryview(data).cast("B"), bytearray()
+        self._check_length(len(view))
         for at, end, ivs in self._pieces(len(view), first_sector_512):
             out += self._mode.encrypt(view[at:end], ivs, self.sector_size)
         return out
@@ -129,9 +139,10 @@ class ModeCipher:
 
     def _decrypt_into(self, source: Buffer, target: memoryview, first_sector_512: int, bulk_least: int) -> None:
         view = memoryview(source).cast("B")
-        if len(view) % self.sector_size or len(view) != target.nbytes:
-            raise ValueError(f"{len(view)} bytes into {target.nbytes} are not whole sectors of {self.sector_size}")
-        if self._bulk_factory and self._ivs and len(view) >= bulk_least:
+        self._check_length(len(view))
+        if target.nbytes != len(view):
+            raise ValueError(f"a target of {target.nbytes} bytes is not for the whole sectors of {len(view)} bytes")
+        if _HAS_BULK and self._bulk_factory and self._ivs and len(view) >= bulk_least:
             from luksafe.crypto.bulk import decrypt_in_batches
 
             self._bulk = self._bulk or self._bulk_factory()
@@ -139,6 +150,10 @@ class ModeCipher:
             return
         for at, end, ivs in self._pieces(len(view), first_sector_512):
             target[at:end] = self._mode.decrypt(view[at:end], ivs, self.sector_size)
+
+    def _check_length(self, length: int) -> None:
+        if length % self.sector_size:
+            raise ValueError(f"{length} bytes are not whole sectors of {self.sector_size}")
 
     def _pieces(self, length: int, first_sector_512: int) -> Iterator[tuple[int, int, bytes]]:
         """Where each piece begins and ends, and its IVs."""

@@ -14,7 +14,8 @@ _CAPI_SIMPLE = re.compile(r"(?P<mode>[a-z0-9]+)\((?P<cipher>[^()]+)\)")
 class CipherSpec:
     """``cipher-chain_mode-iv:iv_option``; ``iv`` and ``iv_option`` are empty where there are none.
 
-    ``key_count`` is the number of keys of ``aes:64-cbc-lmk`` (loop-AES), otherwise 1.
+    Authenticated ciphers may have no mode but ``random``, as in ``chacha20-random``. ``key_count`` is the number of
+    keys of ``aes:64-cbc-lmk`` (loop-AES), otherwise 1.
     """
 
     cipher: str
@@ -52,8 +53,8 @@ def _parse_capi(text: str) -> CipherSpec:
     match = _CAPI_SIMPLE.fullmatch(algorithm)
     if match is None:
         raise Unsupported(
-            f"the cipher {text!r} is a construction of the kernel's crypto API that luksafe does not know",
-            hint="Open it with cryptsetup on a kernel that has this cipher.",
+            f"the cipher {text!r} is a construction of the kernel's crypto API that luksafe cannot do",
+            hint="Open the volume with cryptsetup on a kernel that has this cipher.",
         )
     return _checked(CipherSpec(match["cipher"], match["mode"], iv, option), text)
 
@@ -70,7 +71,7 @@ def _split_key_count(cipher: str, text: str) -> tuple[str, int]:
 def _checked(spec: CipherSpec, text: str) -> CipherSpec:
     if not spec.cipher or not text.isascii() or not text.isprintable():
         raise _not_a_cipher(text, "it names no cipher")
-    if spec.chain_mode != "ecb" and not spec.iv:
+    if spec.chain_mode not in ("ecb", "random") and not spec.iv:
         raise _not_a_cipher(text, f"the mode {spec.chain_mode} needs an IV, such as plain64")
     if spec.iv == "essiv" and not spec.iv_option:
         raise _not_a_cipher(text, "essiv needs a hash, as in essiv:sha256")

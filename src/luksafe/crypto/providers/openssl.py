@@ -42,14 +42,13 @@ class _Chain:
 
 
 @cache
-def _algorithms() -> dict[str, Any]:
-    """The classes by kernel name. Where the old ciphers live depends on the release of ``cryptography``."""
+def _old_algorithms() -> dict[str, Any]:
+    """The old ciphers by kernel name. Where they live depends on the release of ``cryptography``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from cryptography.hazmat.decrepit.ciphers import algorithms as decrepit
 
         found = {
-            "aes": algorithms.AES,
             "sm4": getattr(algorithms, "SM4", None),
             "camellia": getattr(decrepit, "Camellia", None) or getattr(algorithms, "Camellia", None),
             "cast5": getattr(decrepit, "CAST5", None),
@@ -67,20 +66,24 @@ def has_cipher(name: str, key_size: int) -> bool:
 
 def block_cipher(name: str, key: Buffer) -> OpensslCipher:
     """The keyed cipher, which must be there."""
-    return OpensslCipher(_algorithms()[name](key))
+    return OpensslCipher(_algorithm(name)(key))
 
 
 def cbc_chain(name: str, key: Buffer) -> _Chain:
     """A CBC decryption under that key, with an IV of zero."""
-    algorithm = _algorithms()[name](key)
+    algorithm = _algorithm(name)(key)
     block_size = algorithm.block_size // 8
     return _Chain(Cipher(algorithm, modes.CBC(bytes(block_size))).decryptor(), block_size)
+
+
+def _algorithm(name: str) -> Any:
+    return algorithms.AES if name == "aes" else _old_algorithms().get(name)
 
 
 @cache
 def _usable(name: str, key_size: int) -> bool:
     """Try it: which ciphers a build of OpenSSL still carries is known to itself alone."""
-    algorithm = _algorithms().get(name)
+    algorithm = _algorithm(name)
     if algorithm is None:
         return False
     try:
