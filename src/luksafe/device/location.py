@@ -6,25 +6,57 @@ import os
 from pathlib import Path
 
 from luksafe.device.identity import DeviceFacts
+from luksafe.device.mounts import mount_holding
 from luksafe.device.opening import StrPath
 from luksafe.device.stack import layers_below
-from luksafe.device.sysfs import find_node
+from luksafe.device.sysfs import BlockNode, find_node, node_of
+
+_BTRFS = Path("/sys/fs/btrfs")
 
 
 def is_stored_on(path: StrPath, facts: DeviceFacts) -> bool:
     """Whether ``path`` lies on this very device (or a partition or mapping of it), or inside this image file's volume.
 
-    False where the kernel does not tell (network and overlay filesystems).
+    False where the kernel does not tell (network filesystems, overlays, ZFS).
     """
+    layers = _layers_of_path(path)
+    if facts.kind == "block":
+        return (facts.major, facts.minor) in {node.number for node in layers}
+    return facts.path in {node.attribute("loop/backing_file") for node in layers}
+
+
+def shares_disk(path: StrPath, facts: DeviceFacts) -> bool:
+    """Whether one broken disk takes both ``path`` and the device, say from two partitions of it.
+
+    An image file counts as a disk of its own, and so does a loop device over one.
+    """
+    node = find_node(facts.major, facts.minor) if facts.kind == "block" else None
+    if node is None:
+        return is_stored_on(path, facts)
+    return not _disks([node, *layers_below(node)]).isdisjoint(_disks(_layers_of_path(path)))
+
+
+def _disks(layers: list[BlockNode]) -> set[BlockNode]:
+    return {node for node in layers if not layers_below(node)}
+
+
+def _layers_of_path(path: StrPath) -> list[BlockNode]:
+    """The device of the filesystem that ``path`` lies on, and everything below it."""
+    tops = _filesystem_devices(path)
+    return [*tops, *(below for top in tops for below in layers_below(top))]
+
+
+def _filesystem_devices(path: StrPath) -> list[BlockNode]:
     try:
         number = Path(path).stat().st_dev
     except OSError:
-        return False
+        return []
     node = find_node(os.major(number), os.minor(number))
-    if node is None:
-        return False
-    numbers = {node.number} | {below.number for below in layers_below(node)}
-    if facts.kind == "block":
-        return (facts.major, facts.minor) in numbers
-    backing = {below.attribute("loop/backing_file") for below in [node, *layers_below(node)]}
-    return facts.path in backing
+    if node is not None:
+        return [node]
+    mount = mount_holding(os.path.realpath(path))  # btrfs: numbers of its own, and perhaps several devices
+    source = node_of(mount.source) if mount and mount.filesystem == "btrfs" else None
+    if source is None:
+        return []
+    groups = ([BlockNode(link.resolve()) for link in group.iterdir()] for group in _BTRFS.glob("*/devices"))
+    return next((group for group in groups if source in group), [source])

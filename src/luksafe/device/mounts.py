@@ -42,18 +42,28 @@ def unescape(text: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
-def mounts_of(node: BlockNode) -> list[Mount]:
-    """Where the device is mounted, as far as this process sees."""
+def mounts() -> list[Mount]:
+    """What is mounted, as far as this process sees; none where ``/proc`` is missing."""
     try:
-        mounts = parse_mountinfo(_MOUNTINFO.read_text(errors="replace"))
+        return parse_mountinfo(_MOUNTINFO.read_text(errors="replace"))
     except OSError:
         return []
+
+
+def mounts_of(node: BlockNode) -> list[Mount]:
+    """Where the device is mounted."""
     return [
         mount
-        for mount in mounts
+        for mount in mounts()
         if mount.number == node.number
         or (mount.number[0] == 0 and is_at(mount.source, node))  # btrfs has device numbers of its own
     ]
+
+
+def mount_holding(path: str) -> Mount | None:
+    """The mount that a real path (absolute, without links) lies in."""
+    holding = [mount for mount in mounts() if Path(path).is_relative_to(mount.mount_point)]
+    return max(reversed(holding), key=lambda mount: len(mount.mount_point), default=None)  # the last hides the others
 
 
 def is_at(path: str, node: BlockNode) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from luksafe.device.discover import find_luks_devices
 from luksafe.device.identity import DeviceFacts, describe
-from luksafe.device.location import is_stored_on
+from luksafe.device.location import shares_disk
 from luksafe.errors import LuksafeError, NotFound
 from luksafe.luks.compare import Change, compare, keyslot_fingerprint
 from luksafe.luks.finding import Severity
@@ -190,7 +190,7 @@ def _good_copies(vault: Vault, stores: Check, backup: Backup, facts: DeviceFacts
     names = []
     for copy in backup.copies:
         path = paths.get(copy.store)
-        if copy.here and (copy.store not in whole or (path and is_stored_on(Path(path), facts))):
+        if copy.here and (copy.store not in whole or (path and shares_disk(Path(path), facts))):
             continue
         names.append(copy.store)
     return names
