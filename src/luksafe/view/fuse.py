@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,6 @@ OPTIONS: dict[str, Any] = {
     "nodev": True,
     "noexec": True,
     "default_permissions": True,
-    "auto_unmount": True,
     "max_read": READ_BYTES,
     "kernel_cache": True,  # the volume never changes
 }
@@ -47,7 +48,8 @@ def mount(volume: IntoReader, folder: Path, *, allow_other: bool = False) -> Non
         options |= {"max_threads": THREADS, "max_idle_threads": THREADS}
     operations = _operations(mfusepy, volume, folder.resolve())
     try:
-        mfusepy.FUSE(operations, os.fspath(folder), **options)
+        with _guard(folder.resolve()):
+            mfusepy.FUSE(operations, os.fspath(folder), **options)
     except RuntimeError:  # also after a signal
         if not operations.is_mounted:
             raise LuksafeError(
@@ -63,6 +65,27 @@ def _check_folder(folder: Path) -> None:
         raise Busy(f"something is mounted on {folder} already", hint=f"unmount it first: fusermount3 -u {folder}")
     if any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty", hint="mount on an empty folder")
+
+
+@contextmanager
+def _guard(mount_point: Path) -> Iterator[None]:
+    """A process that takes the mount away when this one dies without doing so.
+
+    libfuse's own ``auto_unmount`` asks whether the mount is dead before the kernel has closed it, and may leave it.
+    """
+    script = 'read -r _; fusermount3 -u -z "$0" || umount -l "$0"'
+    guard = subprocess.Popen(
+        ["/bin/sh", "-c", script, os.fspath(mount_point)],
+        stdin=subprocess.PIPE,  # its end is our end
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is not for it
+    )
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
 
 
 def _load() -> types.ModuleType:
