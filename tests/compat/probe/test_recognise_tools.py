@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from compat.probe.probe_images import ENVIRONMENT, MAKERS, MIB, FileReader, Maker, blkid, make, run
+from compat.probe.probe_images import ENVIRONMENT, MAKERS, MIB, FileReader, Maker, blkid, make, physical_volume, run
 
 from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Confidence, Kind, Recognised
@@ -137,11 +137,7 @@ def test_physical_volume(loop_device: Callable[..., str], tmp_path: Path) -> Non
     image = tmp_path / "disk"
     with image.open("wb") as out:
         out.truncate(64 * MIB)
-    device = Path(loop_device(image))
-    devices = f'devices{{use_devicesfile=0 scan="/dev" filter=["a|{device}|","r|.*|"]}}'
-    quiet = f'{devices} global{{locking_dir="{tmp_path}"}} backup{{backup=0 archive=0}}'
-    run(("pvcreate", "-q", "-y", "--config", quiet, "--metadatacopies", "2", "IMG"), device)
-    run(("vgcreate", "-q", "-y", "--config", quiet, "some_group", "IMG"), device)
+    physical_volume(Path(loop_device(image)), tmp_path, "--metadatacopies", "2")
     match, oracle = recognised(image, "LVM2_member"), blkid(image)
     assert (oracle["TYPE"], oracle["UUID"]) == (match.name, match.uuid)
     assert match.confidence is Confidence.CERTAIN

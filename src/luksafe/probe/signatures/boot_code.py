@@ -15,6 +15,7 @@ KNOWN_TEXTS = (
     ("windows-boot", b"Invalid partition table\0Error loading operating system\0Missing operating system"),
     ("syslinux", b"Missing operating system.\r\n"),
     ("syslinux", b"Operating system load error.\r\n"),
+    ("syslinux", b"Multiple active partitions\r\n"),
     ("isolinux", b"isolinux.bin missing or corrupt.\r\n"),
 )
 SAME_BYTE_RUN = 64

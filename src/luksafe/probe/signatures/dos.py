@@ -36,11 +36,13 @@ def partition_table(volume: Volume) -> Recognised:
         s.check("protective entry from sector 1", table[0][1] == 1, 32)
         return s.recognised("PMBR", Kind.PARTITION_TABLE, size_bytes=SECTOR_BYTES * (1 + table[0][2]))
     _check_size(s, ranges[-1][1], len(used))
+    logical, records = _logical(s, table)
     return s.recognised(
         "dos",
         Kind.PARTITION_TABLE,
         uuid=f"{s.u32(440):08x}" if s.u32(440) else "",
-        partitions=(*_primary(s, raw), *_logical(s, table)),
+        partitions=(*_primary(s, raw), *logical),
+        geometry={f"record_{number}": offset for number, offset in enumerate(records)},
     )
 
 
@@ -67,25 +69,27 @@ def _partition(number: int, base: int, kind: int, first: int, length: int) -> Pa
     return Partition(number, base + first * SECTOR_BYTES, length * SECTOR_BYTES, f"0x{kind:02x}")
 
 
-def _logical(s: Structure, table: list[Entry]) -> list[Partition]:
-    """The chain of extended boot records: each holds one logical partition and the place of the next."""
+def _logical(s: Structure, table: list[Entry]) -> tuple[list[Partition], list[int]]:
+    """The logical partitions and the places of the chained records that hold one of them each and the next's place."""
     extended = next((first for kind, first, _ in table if kind in EXTENDED_TYPES), None)
     found: list[Partition] = []
+    records: list[int] = []
     here = extended
-    while extended is not None and here is not None and len(found) < MOST_LOGICAL:
+    while extended is not None and here is not None and len(records) < MOST_LOGICAL:
         try:
             sector = s.volume.read(here * SECTOR_BYTES, SECTOR_BYTES)
         except MismatchError:
             break
         if sector[510:] != b"\x55\xaa":
             break
+        records.append(here * SECTOR_BYTES)
         kind, first, length = _entry(sector[TABLE_OFFSET : TABLE_OFFSET + ENTRY_BYTES])
         if kind and length:
             found.append(_partition(5 + len(found), s.volume.offset_bytes, kind, here + first, length))
         link_kind, link, _ = _entry(sector[TABLE_OFFSET + ENTRY_BYTES : TABLE_OFFSET + 2 * ENTRY_BYTES])
         following = extended + link if link_kind in EXTENDED_TYPES and link else None
         here = following if following is not None and following > here else None
-    return found
+    return found, records
 
 
 PROBES = (partition_table,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from luksafe.probe.recognised import Kind, Recognised
 from luksafe.probe.structure import Structure
@@ -76,7 +76,7 @@ def _recognised(s: Structure, geometry: dict[str, int], start: int, label: str) 
     )
 
 
-def file_record(volume: Volume, geometry: dict[str, int], number: int) -> bytes:
+def file_record(volume: Volume, geometry: Mapping[str, int], number: int) -> bytes:
     """Record ``number`` of the master file table (its first run only), with the update sequence undone."""
     length = geometry["record_bytes"]
     data = bytearray(volume.read(geometry["mft_offset"] + number * length, length))
