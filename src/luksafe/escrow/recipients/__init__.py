@@ -1,0 +1,1 @@
+"""Whom packets are sealed to, and what opens them."""
