@@ -139,20 +139,30 @@ def share() -> SheetContent:
 
 
 def volume_key() -> SheetContent:
-    """A volume key with its parameters, not sealed."""
-    key = random.Random(3).randbytes(64).hex()
-    document = (
-        f'{{"kind":"volume-key","uuid":"{UUID}","cipher":"aes-xts-plain64","sector_size":4096,"volume_key":"{key}"}}'
-    )
+    """A volume key of 512 bits."""
     return SheetContent(
         kind=SheetKind.VOLUME_KEY,
         title="Volume key of nas1: backup disk",
-        payload=SecretBytes(document.encode()),
+        payload=payload(64, 3),
         opens=OPENS,
         parameters=PARAMETERS,
-        procedures=packet().procedures[1:],
-        verbatim=key,
-        file_name="packet.json",
+        procedures=(
+            Procedure(
+                "How to get back in",
+                (
+                    Step(
+                        "Type the digits of the secret into hex.txt and make them a file:",
+                        ("xxd -r -p hex.txt volume.key",),
+                    ),
+                    Step(
+                        "If the header of the disk is intact:",
+                        ("cryptsetup open --volume-key-file volume.key DEVICE rescue",),
+                    ),
+                    Step("If it is destroyed:", ("luksafe rebuild DEVICE --volume-key-file volume.key",)),
+                ),
+            ),
+        ),
+        file_name="volume.key",
     )
 
 

@@ -13,7 +13,7 @@ from luksafe.paper.qr import Code
 from luksafe.paper.sheet import SheetKind
 
 QUIET_MODULES = 4
-MAX_MODULE_POINTS = 2.2
+MAX_MODULE_POINTS = 2.0
 CODES_IN_ROW = 2
 CAPTION_POINTS = 17.0
 LINES_IN_BLOCK = 5
@@ -159,7 +159,7 @@ class WordsAndCode:
         return max(rows * WORD_POINTS, self._side(width) + CAPTION_POINTS) + 8
 
     def _side(self, width: float) -> float:
-        return width * (1 - WORDS_SHARE)
+        return code_side([self.code], width, width * (1 - WORDS_SHARE)) if self.code else 0.0
 
     def draw(self, canvas: Any, x: float, top: float, width: float) -> None:
         """See Block."""

@@ -23,9 +23,9 @@ from luksafe.paper.figures import (
 )
 from luksafe.paper.prose import HEADING_POINTS, SOFT, Block, Command, Fact, Heading, Notice, NumberedStep, Text
 from luksafe.paper.qr import CODES_PER_PAGE, Code, codes_of
-from luksafe.paper.sheet import Procedure, SheetContent, SheetKind, Step
+from luksafe.paper.sheet import Procedure, SheetContent, Step
 from luksafe.paper.text import lines_of
-from luksafe.paper.wording import CODES_NOTE, LINES_NOTE, NOTICES, VERBATIM_NOTE
+from luksafe.paper.wording import CODES_NOTE, DASHES_NOTE, LINES_NOTE, NOTICES, ROWS_NOTE
 
 MARGIN_POINTS = 48.0
 HEADER_POINTS = 62.0
@@ -94,13 +94,13 @@ def _sections(content: SheetContent, size: PageSize) -> list[Section]:
     codes = codes_of(content.head, content.payload)
     is_short = len(codes) == 1
     front = _opening(content)
-    secret = content.verbatim or _as_typed(content)
     if content.words:
         front.append(Heading(f"The share: {len(content.words)} words"))
         front.append(WordsAndCode(content.words, codes[0] if is_short else None))
-    elif secret:
-        front += [Heading("The secret, to be typed as it stands"), Verbatim(secret)]
-        front.append(Text(VERBATIM_NOTE, size=8.5, gray=SOFT))
+    elif content.verbatim:
+        note = DASHES_NOTE if "-" in content.verbatim else ROWS_NOTE
+        front += [Heading("The secret, to be typed as it stands"), Verbatim(content.verbatim)]
+        front.append(Text(note, size=8.5, gray=SOFT))
     if content.parameters:
         front += [Heading("Parameters"), *(Fact(label, text) for label, text in content.parameters)]
     for procedure in content.procedures:
@@ -121,12 +121,6 @@ def _opening(content: SheetContent) -> list[Block]:
     if content.opens:
         blocks += [Heading("What it opens"), *(Fact(label, text) for label, text in content.opens)]
     return blocks
-
-
-def _as_typed(content: SheetContent) -> str:
-    """A passphrase that can be typed as it looks; empty for others, and for one with blanks or unusual characters."""
-    text = content.payload.reveal().decode("utf-8", "replace") if content.kind is SheetKind.PASSPHRASE else ""
-    return text if all("!" <= character <= "~" for character in text) else ""
 
 
 def _procedure(procedure: Procedure) -> list[Block]:

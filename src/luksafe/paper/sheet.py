@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
@@ -52,8 +52,7 @@ class Procedure:
 class SheetContent:
     """All that a sheet shows. ``payload`` goes into the codes and the typed lines.
 
-    ``opens`` and ``parameters`` are (label, text) in the order of printing. ``verbatim`` is a secret as it is typed
-    at a prompt, printed large (a share's words are taken from its payload). ``file_name`` is what the procedures call
+    ``opens`` and ``parameters`` are (label, text) in the order of printing. ``file_name`` is what the procedures call
     the payload.
     """
 
@@ -64,7 +63,6 @@ class SheetContent:
     opens: tuple[tuple[str, str], ...] = ()
     parameters: tuple[tuple[str, str], ...] = ()
     procedures: tuple[Procedure, ...] = ()
-    verbatim: str = field(default="", repr=False)
     file_name: str = ""
 
     def __post_init__(self) -> None:
@@ -95,6 +93,14 @@ class SheetContent:
         text = self.payload.reveal()
         words = text.decode("ascii", "replace").split(" ")
         return tuple(words) if all(word.isascii() and word.isalpha() and word.islower() for word in words) else ()
+
+    @property
+    def verbatim(self) -> str:
+        """A secret as it is typed: a volume key in hexadecimal, a passphrase that looks like what it is; else empty."""
+        if self.kind is SheetKind.VOLUME_KEY:
+            return self.payload.view.hex()
+        text = self.payload.reveal().decode("utf-8", "replace") if self.kind is SheetKind.PASSPHRASE else ""
+        return text if all("!" <= character <= "~" for character in text) else ""
 
     @property
     def stored_as(self) -> str:

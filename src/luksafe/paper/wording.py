@@ -44,4 +44,5 @@ LINES_NOTE = (
     "luksafe paper read --typed FILE names every wrong line. Blanks and small letters do not matter. The letters B, I, "
     "O and the figure 1 are never used: what looks like an O is a zero."
 )
-VERBATIM_NOTE = "One row, with every dash; blanks and ends of rows are for reading only."
+ROWS_NOTE = "It is one row: gaps and ends of rows are for reading only."
+DASHES_NOTE = "It is one row, with every dash: gaps and ends of rows are for reading only."
