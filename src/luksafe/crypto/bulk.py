@@ -47,10 +47,13 @@ def iv_array(generator: IvGenerator, first_sector: int, count: int, step: int) -
 def _layout_array(layout: IvLayout, first_sector: int, count: int, step: int) -> Bytes:
     numbers = np.arange(0, count * step, step, dtype=np.uint64)
     numbers += np.uint64(first_sector % 2**64)
-    numbers >>= np.uint64(layout.shift_right)
-    numbers <<= np.uint64(layout.shift_left)
-    numbers += np.uint64(layout.plus)
-    numbers &= np.uint64(2**layout.bits - 1)
+    if layout.shift_right:
+        numbers >>= np.uint64(layout.shift_right)
+    if layout.shift_left or layout.plus:
+        numbers <<= np.uint64(layout.shift_left)
+        numbers += np.uint64(layout.plus)
+    if layout.bits < 64:
+        numbers &= np.uint64(2**layout.bits - 1)
     words = np.zeros((count, layout.size // 8), np.uint64)
     words[:, -1 if layout.big_endian else 0] = numbers.byteswap() if layout.big_endian else numbers
     return words.view(np.uint8).reshape(-1)

@@ -30,8 +30,11 @@ class BulkCbc:
         """Decrypt as many sectors as there are IVs; ``target`` is as long as ``source`` and elsewhere."""
         self._chain(source.data, target.data)
         ciphertext = source.view(np.uint64).reshape(-1, self._sector_words)
-        firsts = target.view(np.uint64).reshape(-1, self._sector_words)[:, : self._block_words]
-        firsts ^= ivs.view(np.uint64).reshape(-1, self._block_words)
-        firsts[0] ^= self._last
-        firsts[1:] ^= ciphertext[:-1, -self._block_words :]
-        self._last = ciphertext[-1, -self._block_words :].copy()
+        plaintext = target.view(np.uint64).reshape(-1, self._sector_words)
+        iv_words = ivs.view(np.uint64).reshape(-1, self._block_words)
+        for word in range(self._block_words):  # one by one: numpy is slow on rows as short as a block
+            firsts, lasts = plaintext[:, word], ciphertext[:, word - self._block_words]
+            firsts ^= iv_words[:, word]
+            firsts[1:] ^= lasts[:-1]
+            firsts[0] ^= self._last[word]
+            self._last[word] = lasts[-1]
