@@ -88,6 +88,7 @@ def test_shares_that_do_not_fit_together() -> None:
         f"# a comment with words\n{typed(WORDS)} # and more",
         ", ".join(WORDS),
     ],
+    ids=["upper", "numbered", "four letters", "comments", "commas"],
 )
 def test_typing_is_forgiven(text: str) -> None:
     assert list(read_share(text).words) == WORDS
@@ -134,7 +135,7 @@ def test_the_hint_names_the_word() -> None:
     assert f"word 5 is missing: {WORDS[4]}" in caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["", "hello world", "quack " * 20, "x" * 100_000, typed(WORDS[:10])])
+@pytest.mark.parametrize("text", ["", "hello world", "quack " * 20, "x" * 100_000, typed(WORDS[:10])], ids=range(5))
 def test_what_is_no_share(text: str) -> None:
     with pytest.raises(DamagedInput):
         read_share(text)
