@@ -10,6 +10,8 @@ from luksafe.errors import DamagedInput
 from luksafe.escrow.json_members import Json, Members
 from luksafe.luks.model import Header
 
+VolumeFormat = Literal["luks1", "luks2", "unknown"]
+FORMATS: tuple[VolumeFormat, ...] = ("luks1", "luks2", "unknown")
 CRYPT_TYPES = ("crypt", "hw-opal-crypt")
 
 
@@ -18,9 +20,10 @@ class VolumeParameters:
     """What a header says besides keyslots and tokens. ``segments``, ``digests`` and ``config`` are LUKS2 JSON.
 
     LUKS1 is written in LUKS2 terms, as ``Header.document`` has it. ``header_size`` is bytes of one header copy.
+    Where a secret came from another tool and no header was at hand, the format is ``unknown``, and members lack.
     """
 
-    format: Literal["luks1", "luks2"]
+    format: VolumeFormat
     uuid: str
     label: str
     subsystem: str
@@ -83,6 +86,12 @@ class VolumeParameters:
         return str(self.digests.get(self.digest_id, {}).get("hash", ""))
 
     @property
+    def is_complete(self) -> bool:
+        """Whether a header can be put round the volume key with these parameters."""
+        needed = ("encryption", "offset", "sector_size", "iv_tweak")
+        return self.format != "unknown" and bool(self.digest_id) and all(name in self.segment for name in needed)
+
+    @property
     def _segment_id(self) -> str:
         ids = sorted(self.segments, key=int)
         return next((i for i in ids if _is_data(self.segments[i])), "")
@@ -105,11 +114,8 @@ class VolumeParameters:
     def from_json(cls, document: object) -> Self:
         """Read what ``to_json`` wrote; raises DamagedInput."""
         members = Members(document, "the volume's parameters")
-        form = members.text("format")
-        if form not in ("luks1", "luks2"):
-            raise DamagedInput(f"the volume's format is {form!r}, not luks1 or luks2")
         volume = cls(
-            format="luks1" if form == "luks1" else "luks2",
+            format=_format(members.text("format")),
             uuid=members.text("uuid"),
             label=members.text("label", ""),
             subsystem=members.text("subsystem", ""),
@@ -121,6 +127,13 @@ class VolumeParameters:
         )
         _check(volume)
         return volume
+
+
+def _format(text: str) -> VolumeFormat:
+    for known in FORMATS:
+        if text == known:
+            return known
+    raise DamagedInput(f"the volume's format is {text[:40]!r}, not luks1 or luks2")
 
 
 def _is_data(segment: Json) -> bool:

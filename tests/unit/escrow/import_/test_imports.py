@@ -12,6 +12,7 @@ from luksafe.escrow.import_.csv_export import read_csv
 from luksafe.escrow.import_.detect import detect
 from luksafe.escrow.import_.luksdump import is_luksdump, read_luksdump
 from luksafe.escrow.import_.raw_key import is_raw_key, read_raw_key
+from luksafe.escrow.parameters import VolumeParameters
 from luksafe.escrow.recovery_key import is_recovery_key, read_recovery_key
 
 DUMP = """LUKS header information for l2.img
@@ -95,6 +96,20 @@ def test_a_table_by_hand() -> None:
 def test_tables_that_are_none(data: bytes) -> None:
     with pytest.raises(DamagedInput):
         read_csv(data)
+
+
+def test_what_is_known_becomes_parameters() -> None:
+    volume = read_luksdump(DUMP).parameters()
+    assert (volume.format, volume.cipher, volume.data_offset, volume.key_bits) == (
+        "unknown",
+        "aes-xts-plain64",
+        16777216,
+        256,
+    )
+    assert not volume.is_complete
+    assert samples.volume().is_complete
+    assert VolumeParameters.from_json(volume.to_json()) == volume
+    assert read_raw_key(KEY).parameters().segments == {}
 
 
 def test_detect() -> None:

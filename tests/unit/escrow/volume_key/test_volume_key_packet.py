@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from luksafe.errors import DamagedInput, KeyRejected, Unsupported, UsageError
+from luksafe.escrow.contents import Secret
 from luksafe.escrow.recipients.files import load_identities
 from luksafe.escrow.recipients.x509 import X509Recipient
 from luksafe.escrow.volume_key import model, wrapping
+from luksafe.escrow.volume_key.convert import from_contents, to_imported
 from luksafe.escrow.volume_key.model import PacketFormat, VolumeKeyPacket
 from luksafe.escrow.volume_key.packet import (
     MAGIC,
@@ -67,6 +69,31 @@ def test_kmip_words_only_where_there_are_some(mode: str) -> None:
     assert (b"Cryptographic Parameters" in data) == (mode in ("ecb", "cbc-plain", "cbc-essiv:sha1"))
     assert open_packet(data, Keys()).cipher_mode == mode
     assert b"Cryptographic Algorithm" not in write_cleartext(replace(KEY, cipher_name="serpent"))
+
+
+def test_conversion() -> None:
+    contents = samples.contents()
+    key = from_contents(contents, "volume-key")
+    assert (key.secret.reveal(), key.cipher, key.key_bits) == (samples.KEY, "aes-xts-plain64", 512)
+    assert (key.volume_uuid, key.volume_label, key.volume_path) == (samples.UUID, "root", "/dev/nvme0n1p3")
+    words = from_contents(contents, "passphrase")
+    assert (words.secret.reveal().decode(), words.passphrase_slot, words.cipher) == (samples.PASSPHRASE, 1, "")
+    imported = to_imported(open_packet(write_cleartext(key), Keys()))
+    assert (imported.kind, imported.secret, imported.uuid) == ("volume-key", key.secret, samples.UUID)
+    assert imported.parameters().cipher == "aes-xts-plain64"
+    assert to_imported(words).keyslot == 1
+
+
+def test_what_does_not_convert() -> None:
+    only_key = samples.contents(secrets=samples.contents().secrets[:1])
+    with pytest.raises(UsageError, match="holds no passphrase"):
+        from_contents(only_key, "passphrase")
+    binary = samples.contents(secrets=(Secret("passphrase", SecretBytes(b"a\0b")),))
+    with pytest.raises(UsageError, match="NUL"):
+        from_contents(binary, "passphrase")
+    for packet in (replace(KEY, secret=None), replace(KEY, volume_format="crypt_TrueCrypt")):
+        with pytest.raises(DamagedInput):
+            to_imported(packet)
 
 
 def test_a_sealed_packet_is_not_written() -> None:
