@@ -51,7 +51,7 @@ class VolumeParameters:
 
     @property
     def segment(self) -> Json:
-        """The segment whose key is the volume key: the first encrypted one that is no note of reencryption."""
+        """The segment whose key is the volume key, as ``Header.default_segment`` chooses it."""
         return self.segments[self._segment_id] if self._segment_id else {}
 
     @property
@@ -93,8 +93,12 @@ class VolumeParameters:
 
     @property
     def _segment_id(self) -> str:
-        ids = sorted(self.segments, key=int)
-        return next((i for i in ids if _is_data(self.segments[i])), "")
+        ids = [i for i in sorted(self.segments, key=int) if self.segments[i].get("type") in CRYPT_TYPES]
+        final = (i for i in ids if "backup-final" in self.segments[i].get("flags", ()))
+        data = (
+            i for i in ids if not any(str(flag).startswith("backup-") for flag in self.segments[i].get("flags", ()))
+        )
+        return next(final, next(data, ""))
 
     def to_json(self) -> Json:
         """The member ``volume``."""
@@ -134,11 +138,6 @@ def _format(text: str) -> VolumeFormat:
         if text == known:
             return known
     raise DamagedInput(f"the volume's format is {text[:40]!r}, not luks1 or luks2")
-
-
-def _is_data(segment: Json) -> bool:
-    is_note = any(str(flag).startswith("backup-") for flag in segment.get("flags", ()))
-    return segment.get("type") in CRYPT_TYPES and not is_note
 
 
 def _check(volume: VolumeParameters) -> None:

@@ -154,10 +154,12 @@ def test_parameters_of_a_header() -> None:
 
 def test_notes_of_reencryption_are_no_data() -> None:
     volume = samples.volume()
-    segments = {"0": volume.segments["0"] | {"flags": ["backup-final"]}, "1": volume.segments["0"]}
+    segments = {"0": volume.segments["0"] | {"flags": ["backup-previous"]}, "1": volume.segments["0"]}
     segments["2"] = {"type": "linear", "offset": "0", "size": "512"}
     found = VolumeParameters("luks2", "", "", "", 0, 512, segments, volume.digests)
     assert found.segment is segments["1"]
     assert found.digest_id == ""
     assert found.hash == ""
     assert VolumeParameters("luks2", "", "", "", 0, 512).cipher == ""
+    segments["3"] = volume.segments["0"] | {"flags": ["backup-final"]}
+    assert found.segment is segments["3"]  # what will remain has the volume key
