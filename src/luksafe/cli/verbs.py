@@ -29,6 +29,7 @@ VERBS = (
         "restore", "recover", "luksafe.cli.restore", "Write a backup to a device: plan, confirm, save, write, verify."
     ),
     Verb("undo", "recover", "luksafe.cli.undo", "Put back what the last write replaced."),
+    Verb("paper", "escrow", "luksafe.cli.paper", "Sheets of paper: print them, read them back from scans or typing."),
 )
 
 SECTIONS = {"keep": "Keep", "recover": "Recover", "escrow": "Escrow"}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from luksafe.device.source import open_source
-from luksafe.errors import DamagedInput, Refused, StoreError, UsageError
+from luksafe.errors import DamagedInput
 from luksafe.luks.compact import Capture, capture
 from luksafe.luks.inspection import Inspection, inspect
+from luksafe.ops.new_file import write_new_file
 from luksafe.ops.record import make_record
 from luksafe.ops.target import open_backup
 from luksafe.ops.workspace import Workspace
@@ -33,30 +33,8 @@ def export_backup(workspace: Workspace, name: str, path: Path) -> int:
     """
     target = open_backup(workspace, name)
     image = target.reader.read_at(0, target.reader.size_bytes)
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        raise Refused(f"{path} exists already", code="exists", hint="choose another name") from None
-    except OSError as problem:
-        raise UsageError(f"{path} cannot be made: {problem.strerror}") from None
-    try:
-        _fill(fd, image)
-    except OSError as problem:
-        path.unlink(missing_ok=True)
-        raise StoreError(f"{path} could not be written: {problem.strerror}; nothing is left of it") from None
-    finally:
-        os.close(fd)
+    write_new_file(path, image)
     return len(image)
-
-
-def _fill(fd: int, image: bytes) -> None:
-    at = 0
-    while at < len(image):
-        at += os.write(fd, image[at:])
-    os.fsync(fd)
-    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-    if os.pread(fd, len(image), 0) != image:
-        raise OSError(None, "it reads back differently")
 
 
 def import_file(workspace: Workspace, path: str, *, again: bool = False, why: str = "") -> Imported:

@@ -152,7 +152,7 @@ class Command:
 
     def height(self, width: float) -> float:
         """See Block."""
-        return len(self._lines(width)[0]) * 12.0 + 11
+        return len(self._lines(width)[0]) * 12.0 + 9.5
 
     def draw(self, canvas: Any, x: float, top: float, width: float) -> None:
         """See Block."""
