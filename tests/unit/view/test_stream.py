@@ -9,7 +9,7 @@ from conftest import Corpus, load_corpus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.view.readers import FaultyReader, noise
-from unit.view.volumes import encrypt_xts, segments_of, slot_key, xts_sector
+from unit.view.volumes import decrypted, encrypt_xts, xts_sector
 
 from luksafe.errors import DamagedInput, KeyRejected, Unsupported
 from luksafe.luks.model import Segment
@@ -163,27 +163,7 @@ def payload_cases() -> list[str]:
 
 @pytest.mark.parametrize("case_id", payload_cases())
 def test_corpus_volumes_have_the_known_plaintext(corpus: Corpus, case_id: str) -> None:
-    case = corpus.cases[case_id]
-    header = corpus.data(case_id, "header" if "header" in case["files"] else "image")
-    segments = segments_of(header)
-    try:
-        key = _corpus_key(corpus, case_id, header)
-        reader = DecryptedReader(BytesReader(corpus.data(case_id)), segments, {s.id: key for s in segments})
-    except Unsupported as error:
-        pytest.skip(str(error))
-    size = case["payload"].get("size", reader.size_bytes)
-    assert hashlib.sha256(reader.read_at(0, size)).hexdigest() == case["payload"]["decrypted_sha256"]
-
-
-def _corpus_key(corpus: Corpus, case_id: str, header: bytes) -> SecretBytes:
-    attempts = corpus.cases[case_id]["unlock"]
-    attempt = next((a for a in attempts if a["opens"] and not a.get("unbound") and "opened_slot" in a), None)
-    if attempt is None:
-        pytest.skip("no passphrase known")
-    if "keyfile" in attempt:
-        passphrase = corpus.data(case_id, attempt["keyfile"])
-    elif "passphrase" in attempt:
-        passphrase = attempt["passphrase"].encode()
-    else:
-        passphrase = bytes.fromhex(attempt["passphrase_hex"])
-    return slot_key(header, attempt["opened_slot"], passphrase)
+    reader = decrypted(corpus, case_id)
+    payload = corpus.cases[case_id]["payload"]
+    size = payload.get("size", reader.size_bytes)
+    assert hashlib.sha256(reader.read_at(0, size)).hexdigest() == payload["decrypted_sha256"]

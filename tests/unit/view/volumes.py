@@ -6,11 +6,14 @@ import json
 import struct
 from typing import Any
 
+from conftest import Corpus
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from minimal_luks import read_volume, unlock
 
 from luksafe.luks.model import Segment
+from luksafe.reader import BytesReader
 from luksafe.secret import SecretBytes
+from luksafe.view.stream import DecryptedReader
 
 
 def segments_of(header: bytes) -> list[Segment]:
@@ -60,3 +63,25 @@ def encrypt_xts(key: bytes, plaintext: bytes, *, sector_size: int = 512, iv_twea
         xts_sector(key, iv_tweak + at // 512, plaintext[at : at + sector_size])
         for at in range(0, len(plaintext), sector_size)
     )
+
+
+def decrypted(corpus: Corpus, case_id: str) -> DecryptedReader:
+    """The decrypted volume of a corpus case."""
+    case = corpus.cases[case_id]
+    header = corpus.data(case_id, "header" if "header" in case["files"] else "image")
+    segments = segments_of(header)
+    key = corpus_key(corpus, case_id, header)
+    return DecryptedReader(BytesReader(corpus.data(case_id)), segments, {segment.id: key for segment in segments})
+
+
+def corpus_key(corpus: Corpus, case_id: str, header: bytes) -> SecretBytes:
+    """The volume key of a corpus case, by the first passphrase or key file that opens it."""
+    attempts = corpus.cases[case_id]["unlock"]
+    attempt = next(a for a in attempts if a["opens"] and not a.get("unbound") and "opened_slot" in a)
+    if "keyfile" in attempt:
+        passphrase = corpus.data(case_id, attempt["keyfile"])
+    elif "passphrase" in attempt:
+        passphrase = attempt["passphrase"].encode()
+    else:
+        passphrase = bytes.fromhex(attempt["passphrase_hex"])
+    return slot_key(header, attempt["opened_slot"], passphrase)

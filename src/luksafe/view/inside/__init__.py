@@ -1,0 +1,1 @@
+"""What stands in a decrypted volume: partitions, logical volumes, filesystems."""
