@@ -5,11 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes as openssl_hashes
-from cryptography.hazmat.primitives.kdf.argon2 import Argon2i, Argon2id
-from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
-
 from luksafe.crypto.hashes import canonical_name, gcrypt_number, new_hash
 from luksafe.crypto.kdf_limits import KdfLimits, available_memory_kib, out_of_memory
 from luksafe.errors import DamagedInput, Unsupported
@@ -17,24 +12,8 @@ from luksafe.secret import SecretBytes
 
 __all__ = ["KdfLimits", "argon2", "available_memory_kib", "pbkdf2"]
 
-_OPENSSL_HASHES: dict[str, openssl_hashes.HashAlgorithm] = {
-    "sha1": openssl_hashes.SHA1(),  # noqa: S303  # LUKS1's old default
-    "sha224": openssl_hashes.SHA224(),
-    "sha256": openssl_hashes.SHA256(),
-    "sha384": openssl_hashes.SHA384(),
-    "sha512": openssl_hashes.SHA512(),
-    "sha512-224": openssl_hashes.SHA512_224(),
-    "sha512-256": openssl_hashes.SHA512_256(),
-    "sha3-224": openssl_hashes.SHA3_224(),
-    "sha3-256": openssl_hashes.SHA3_256(),
-    "sha3-384": openssl_hashes.SHA3_384(),
-    "sha3-512": openssl_hashes.SHA3_512(),
-    "blake2b-512": openssl_hashes.BLAKE2b(64),
-    "blake2s-256": openssl_hashes.BLAKE2s(32),
-    "sm3": openssl_hashes.SM3(),
-}
-
-_MOST_ITERATIONS = 2**32 - 1
+_MOST_ITERATIONS = 2**31 - 1
+"""OpenSSL counts with a C int, cryptsetup's too: more have never been derived."""
 _MOST_LANES = 64
 """Each lane is a thread. cryptsetup makes at most four."""
 _LEAST_SALT_BYTES = 8
@@ -49,11 +28,11 @@ def pbkdf2(
     hash_name: str, passphrase: SecretBytes, salt: bytes, iterations: int, length: int, limits: KdfLimits = _DEFAULT
 ) -> SecretBytes:
     """``length`` bytes of PBKDF2-HMAC. Raises Refused beyond the limits, Unsupported for a hash that is not here."""
+    limits.check_pbkdf2(iterations)
     if not 1 <= iterations <= _MOST_ITERATIONS or not 1 <= length <= _MOST_OUTPUT_BYTES:
         raise DamagedInput(
             f"PBKDF2 with {iterations} iterations for {length} bytes: a keyslot cannot have this", hint=_COMPARE
         )
-    limits.check_pbkdf2(iterations)
     name = canonical_name(hash_name)
     new_hash(name)  # the error for a hash that is unknown or not here
     for derive in (_pbkdf2_openssl, _pbkdf2_hashlib, _pbkdf2_gcrypt):
@@ -81,21 +60,12 @@ def argon2(
     ``out-of-memory``) when the machine cannot give the memory, DamagedInput for what RFC 9106 rules out."""
     _check_argon2(salt, time, memory_kib, lanes, length)
     limits.check_argon2(time, memory_kib)
-    algorithm = Argon2i if kind == "argon2i" else Argon2id
-    derived = bytearray(length)
+    from luksafe.crypto.providers import openssl_kdf
+
     try:
-        algorithm(salt=salt, length=length, iterations=time, lanes=lanes, memory_cost=memory_kib).derive_into(
-            passphrase.view,  # type: ignore[arg-type]  # any buffer will do
-            derived,
-        )
+        return SecretBytes.take(openssl_kdf.argon2(kind, passphrase.view, salt, time, memory_kib, lanes, length))
     except MemoryError:
         raise out_of_memory(memory_kib, limits.available_memory_kib) from None
-    except UnsupportedAlgorithm:
-        raise Unsupported(
-            f"the OpenSSL under Python's cryptography package has no {kind}",
-            hint="Install the package from PyPI, which brings its own OpenSSL (3.2 or later has Argon2).",
-        ) from None
-    return SecretBytes.take(derived)
 
 
 def _check_argon2(salt: bytes, time: int, memory_kib: int, lanes: int, length: int) -> None:
@@ -114,15 +84,9 @@ def _check_argon2(salt: bytes, time: int, memory_kib: int, lanes: int, length: i
 
 def _pbkdf2_openssl(name: str, passphrase: memoryview, salt: bytes, iterations: int, length: int) -> bytearray | None:
     """The fastest: ``cryptography`` brings an OpenSSL newer than Python's."""
-    algorithm = _OPENSSL_HASHES.get(name)
-    derived = bytearray(length)
-    if algorithm is None:
-        return None
-    try:
-        PBKDF2HMAC(algorithm, length, salt, iterations).derive_into(passphrase, derived)
-    except UnsupportedAlgorithm:
-        return None
-    return derived
+    from luksafe.crypto.providers import openssl_kdf
+
+    return openssl_kdf.pbkdf2(name, passphrase, salt, iterations, length)
 
 
 def _pbkdf2_hashlib(name: str, passphrase: memoryview, salt: bytes, iterations: int, length: int) -> bytearray | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import subprocess
+import sys
 from typing import Literal
 
 import pytest
@@ -13,7 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from luksafe.crypto import kdf
 from luksafe.crypto.hashes import known_hashes, new_hash
 from luksafe.crypto.kdf import KdfLimits, argon2, pbkdf2
-from luksafe.crypto.providers import gcrypt
+from luksafe.crypto.providers import gcrypt, openssl_kdf
 from luksafe.errors import DamagedInput, Refused, Unsupported
 from luksafe.secret import SecretBytes
 
@@ -97,7 +99,7 @@ def test_an_openssl_without_a_hash_leaves_it_to_the_next(monkeypatch: pytest.Mon
         raise UnsupportedAlgorithm("no")
 
     expected = pbkdf2("sha256", SecretBytes(b"p"), SALT, 10, 32)
-    monkeypatch.setattr(kdf, "PBKDF2HMAC", unsupported)
+    monkeypatch.setattr(openssl_kdf, "PBKDF2HMAC", unsupported)
     assert pbkdf2("sha256", SecretBytes(b"p"), SALT, 10, 32) == expected
 
 
@@ -108,7 +110,7 @@ def test_no_library_with_hmac_of_a_hash(monkeypatch: pytest.MonkeyPatch) -> None
     assert "libgcrypt20" in caught.value.hint
 
 
-@pytest.mark.parametrize(("iterations", "length"), [(0, 32), (-1, 32), (2**32, 32), (1000, 0), (1000, 10**9)])
+@pytest.mark.parametrize(("iterations", "length"), [(0, 32), (-1, 32), (2**31, 32), (1000, 0), (1000, 10**9)])
 def test_pbkdf2_that_no_keyslot_has(iterations: int, length: int) -> None:
     with pytest.raises(DamagedInput):
         pbkdf2("sha256", SecretBytes(b"p"), SALT, iterations, length, KdfLimits(iterations=2**40))
@@ -198,6 +200,23 @@ class NoMemory:
         raise MemoryError
 
 
+def test_memory_that_a_resource_limit_denies() -> None:
+    program = (
+        "import resource\n"
+        "from luksafe.crypto.kdf import argon2\n"
+        "from luksafe.crypto.providers import openssl_kdf\n"
+        "from luksafe.errors import Unsupported\n"
+        "from luksafe.secret import SecretBytes\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (512 << 20, 512 << 20))\n"
+        "try:\n"
+        "    argon2('argon2id', SecretBytes(b'p'), bytes(16), time=1, memory_kib=1 << 20, lanes=4, length=32)\n"
+        "except Unsupported as error:\n"
+        "    print(error.code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "out-of-memory\n"
+
+
 class NoArgon2:
     """An OpenSSL before 3.2."""
 
@@ -206,14 +225,14 @@ class NoArgon2:
 
 
 def test_memory_that_the_system_denies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kdf, "Argon2id", NoMemory)
+    monkeypatch.setattr(openssl_kdf, "Argon2id", NoMemory)
     with pytest.raises(Unsupported, match="memory") as caught:
         argon2("argon2id", SecretBytes(b"p"), SALT, time=1, memory_kib=64, lanes=1, length=32)
     assert caught.value.code == "out-of-memory"
 
 
 def test_an_openssl_without_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kdf, "Argon2id", NoArgon2)
+    monkeypatch.setattr(openssl_kdf, "Argon2id", NoArgon2)
     with pytest.raises(Unsupported, match="argon2id"):
         argon2("argon2id", SecretBytes(b"p"), SALT, time=1, memory_kib=64, lanes=1, length=32)
 
