@@ -14,6 +14,7 @@ from luksafe.crypto.bulk import iv_array
 from luksafe.crypto.iv import IvGenerator, IvLayout
 from luksafe.crypto.providers import gcrypt
 from luksafe.crypto.sectors import SectorCipher, sector_cipher
+from luksafe.errors import LuksafeError
 from luksafe.secret import SecretBytes
 
 SPECS = {
@@ -129,6 +130,40 @@ def test_iv_arrays_are_the_ivs_one_by_one(layout: IvLayout, first: int, count: i
     generator = IvGenerator(layout)
     expected = generator.ivs(range(first, first + count * step, step))
     assert iv_array(generator, first, count, step).tobytes() == expected
+
+
+PARTS = [
+    "aes",
+    "serpent",
+    "xchacha20,aes",
+    "cast5",
+    "xts",
+    "cbc",
+    "ecb",
+    "lrw",
+    "adiantum",
+    "plain64",
+    "essiv",
+    "benbi",
+]
+PARTS += ["sha256", "md5", "-", "-", "-", ":", "capi:", "(", ")", "random", "null", "\0", "64"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    encryption=st.one_of(st.text(max_size=64), st.lists(st.sampled_from(PARTS), max_size=8).map("".join)),
+    key=st.binary(max_size=80),
+    sector_size=st.one_of(sizes, st.integers(-1, 1 << 20)),
+)
+def test_whatever_a_header_says_gives_a_cipher_or_an_error_of_ours(
+    encryption: str, key: bytes, sector_size: int
+) -> None:
+    try:
+        cipher = sector_cipher(encryption, SecretBytes(key), sector_size=sector_size)
+    except LuksafeError as error:
+        assert error.hint
+        return
+    assert len(cipher.decrypt(bytes(sector_size), 1)) == sector_size
 
 
 @pytest.mark.parametrize("spec", WITH_BULK)

@@ -7,7 +7,8 @@ from typing import Protocol, TypeAlias
 
 from luksafe.errors import DamagedInput, Unsupported
 
-Buffer: TypeAlias = bytes | bytearray | memoryview
+WritableBuffer: TypeAlias = bytearray | memoryview
+Buffer: TypeAlias = bytes | WritableBuffer
 
 KEY_SIZES: dict[str, frozenset[int]] = {
     "aes": frozenset({16, 24, 32}),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from luksafe.crypto.iv import IvGenerator, iv_generator
 from luksafe.crypto.lrw import Lrw
 from luksafe.crypto.modes import Cbc, Ctr, Ecb, Mode, Pcbc
-from luksafe.crypto.provider import BlockCipher, Buffer, CbcChain, block_cipher, cbc_chain
+from luksafe.crypto.provider import BlockCipher, Buffer, CbcChain, WritableBuffer, block_cipher, cbc_chain
 from luksafe.crypto.spec import CipherSpec
 from luksafe.crypto.xts import Xts
 from luksafe.errors import DamagedInput, Unsupported
@@ -58,8 +58,8 @@ class SectorCipher(Protocol):
         """The ciphertext of whole sectors."""
         ...
 
-    def decrypt_into(self, source: Buffer, target: memoryview, first_sector_512: int) -> None:
-        """Decrypt whole sectors into ``target`` (as long, writable); the fast way for much data."""
+    def decrypt_into(self, source: Buffer, target: WritableBuffer, first_sector_512: int) -> None:
+        """Decrypt whole sectors into ``target``, as long and elsewhere; the fast way for much data."""
         ...
 
 
@@ -104,9 +104,9 @@ class NullCipher:
         """A copy."""
         return bytearray(data)
 
-    def decrypt_into(self, source: Buffer, target: memoryview, first_sector_512: int) -> None:
+    def decrypt_into(self, source: Buffer, target: WritableBuffer, first_sector_512: int) -> None:
         """A copy."""
-        target[:] = source
+        memoryview(target).cast("B")[:] = memoryview(source).cast("B")
 
 
 class ModeCipher:
@@ -133,9 +133,9 @@ class ModeCipher:
             out += self._mode.encrypt(view[at:end], ivs, self.sector_size)
         return out
 
-    def decrypt_into(self, source: Buffer, target: memoryview, first_sector_512: int) -> None:
-        """Decrypt whole sectors into ``target``."""
-        self._decrypt_into(source, target, first_sector_512, _BULK_LEAST_BYTES)
+    def decrypt_into(self, source: Buffer, target: WritableBuffer, first_sector_512: int) -> None:
+        """Decrypt whole sectors into ``target``, as long and elsewhere."""
+        self._decrypt_into(source, memoryview(target).cast("B"), first_sector_512, _BULK_LEAST_BYTES)
 
     def _decrypt_into(self, source: Buffer, target: memoryview, first_sector_512: int, bulk_least: int) -> None:
         view = memoryview(source).cast("B")

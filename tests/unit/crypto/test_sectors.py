@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from dissect.fve.crypto import create_cipher
@@ -137,6 +138,14 @@ def test_the_key_may_be_wiped_once_the_cipher_is_made() -> None:
         cipher.decrypt_into(data, memoryview(out), 3)
         assert cipher.decrypt(data[:4096], 3) == expected[:4096]
         assert out == expected
+
+
+def test_arrays_are_taken_as_they_are() -> None:
+    data = np.frombuffer(os.urandom(128 << 10), np.uint64)
+    for encryption, size in (("aes-xts-plain64", 64), ("aes-lrw-benbi", 48), ("cipher_null-ecb", 0)):
+        cipher, out = sector_cipher(encryption, SecretBytes(KEY[:size])), np.zeros_like(data)
+        cipher.decrypt_into(data.data, out.data, 3)
+        assert out.tobytes() == cipher.decrypt(data.tobytes(), 3)
 
 
 def test_cipher_null_copies() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
@@ -11,8 +12,6 @@ from luksafe.crypto.modes import Cbc, Ctr, Ecb, Mode, Pcbc
 from luksafe.crypto.provider import block_cipher
 from luksafe.crypto.sectors import sector_cipher
 from luksafe.secret import SecretBytes
-
-np = pytest.importorskip("numpy")
 
 XTS_4_CIPHERTEXT = bytes.fromhex(
     """
