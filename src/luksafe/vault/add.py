@@ -33,6 +33,8 @@ def add_backup(stores: Sequence[Store], away: list[Away], record: Record, image:
     known = catalog.record(key)
     record_name = Name(*key, Kind.RECORD)
     files = [(Name(*key, Kind.IMAGE), pack(image)), (record_name, catalog.good_bytes(record_name) or encode(record))]
+    more = catalog.names(key, Kind.PROOF, Kind.SIGHTING)
+    files += [(name, data) for name in more if (data := catalog.good_bytes(name))]
     returned = known is not None and bool(record.parents) and catalog.lineage(record.volume).current != [backup_id]
     if returned:
         files.append(_sighting(record))

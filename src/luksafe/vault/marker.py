@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
+from contextlib import suppress
 
 from luksafe.errors import DamagedInput, NotFound, StoreError, Unsupported
 from luksafe.vault.document import MAX_DOCUMENT_BYTES, Open
 from luksafe.vault.folder import Folder
-from luksafe.vault.record import FORMAT, Format, encode, parse_as
+from luksafe.vault.record import FORMAT, Format, encode, parse_as, tag_of
 
 MARKER = "luksafe-vault.json"
 
@@ -34,16 +34,20 @@ def read_marker(folder: Folder) -> Marker:
 
 
 def write_marker(folder: Folder, store_id: str) -> bool:
-    """Make the folder a store, or restore its damaged marker, which is set aside. False when it has a good one."""
+    """Make the folder a store, or restore its damaged marker, of which a copy is kept. False when it has a good one."""
+    marker = encode(Marker(store=store_id))
     try:
         read_marker(folder)
     except NotFound:
-        pass
+        return folder.create(MARKER, marker)
     except DamagedInput:
-        set_aside(folder, MARKER, MAX_DOCUMENT_BYTES)
-    else:
-        return False
-    return folder.create(MARKER, encode(Marker(store=store_id)))
+        with suppress(DamagedInput):  # what is no file has no bytes to keep
+            damaged = folder.read(MARKER, MAX_DOCUMENT_BYTES)
+            folder.create(f"{MARKER}.damaged-{tag_of(damaged)}", damaged)
+        # at one stroke: a folder without a marker would be a store no more
+        folder.replace(MARKER, marker)
+        return True
+    return False
 
 
 def is_store_id(text: str) -> bool:
@@ -54,7 +58,7 @@ def is_store_id(text: str) -> bool:
 def set_aside(folder: Folder, name: str, limit_bytes: int) -> str:
     """Rename a damaged file to ``<name>.damaged-<digits of its SHA-256>``; gives the new name. Raises ``NotFound``."""
     try:
-        tag = hashlib.sha256(folder.read(name, limit_bytes)).hexdigest()[:16]
+        tag = tag_of(folder.read(name, limit_bytes))
     except (DamagedInput, StoreError):
         tag = "0" * 16  # too long, no plain file, or in a bad sector
     head, _, file_name = name.rpartition("/")
