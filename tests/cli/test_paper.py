@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import escrow_samples as samples
 import pexpect
 import pypdfium2
+import pyrage
 import pytest
 import sheet_examples as examples
 from generators.headers import UUID, VOLUME_KEY, luks2_image
 
 from luksafe.cli.app import App
 from luksafe.cli.main import main
+from luksafe.escrow.packet import seal
+from luksafe.escrow.recipients.age import parse_recipient
 from luksafe.paper.sheet import Head, SheetKind
 from luksafe.paper.text import lines_of
 from luksafe.secret import SecretBytes
@@ -98,13 +102,13 @@ def test_a_packet_goes_to_paper_and_back(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("name", "data", "kind", "read"),
     [
-        ("p.age", b"-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n", "packet", None),
+        ("p.age", pyrage.encrypt(b"{}", [samples.age_identity().to_public()], armored=True), "packet", None),
         ("p.p7m", b"\x30\x82\x01\x00" + bytes(60), "packet", None),
         ("key", examples.RECOVERY_KEY.encode(), "passphrase", None),
         ("share", examples.WORDS.encode(), "share", None),
         (
             "share-file",
-            b"# luksafe: share 1 of 3. Keep it.\n# set: duckling enlarge\n"
+            b"# luksafe: share 1 of 3. Keep it.\n# host: nas1\n"
             + "\n".join(f"{n:>2} {word.capitalize()}" for n, word in enumerate(examples.WORDS.split(), 1)).encode(),
             "share",
             examples.WORDS.encode(),
@@ -120,11 +124,26 @@ def test_kinds_are_told_by_their_look(desk: Desk, name: str, data: bytes, kind: 
 
 
 def test_the_notes_of_a_share_file_are_printed(desk: Desk) -> None:
-    desk.file("share", b"# luksafe: share 1 of 3.\n# set: duckling enlarge\n" + examples.WORDS.encode())
+    desk.file("share", b"# luksafe: share 1 of 3.\n# host: nas1\n" + examples.WORDS.encode())
     assert desk.run("print", "share", "sheet.pdf", "--title", "Anna's share", "--note", "Ask Ben").status == 0
     text = text_of(desk.folder / "sheet.pdf")
-    for wanted in ("Anna's share", "Ask Ben", "Set", "duckling enlarge"):
+    for wanted in ("Anna's share", "Ask Ben", "Host", "nas1", "set duckling enlarge"):
         assert wanted in text
+
+
+def test_the_public_part_beside_a_packet_is_printed(desk: Desk) -> None:
+    recipient = parse_recipient(str(samples.age_identity().to_public()))
+    packet = seal(samples.contents(), [recipient], bytes)
+    assert packet.public is not None
+    desk.file("nas.age", packet.sealed)
+    desk.file("nas.json", packet.public.to_bytes())
+    assert desk.run("print", "nas.age", "sheet.pdf").status == 0
+    text = text_of(desk.folder / "sheet.pdf")
+    for wanted in (samples.UUID, "laptop-0042.example.org", packet.public.packet_id, "passphrase, volume-key"):
+        assert wanted in text
+    desk.file("nas.json", b"{}")
+    assert desk.run("print", "nas.age", "sheet2.pdf").status == 12
+    assert desk.run("print", "nas.age", "sheet2.pdf", "--opens", desk.disk()).status == 12
 
 
 def test_what_cannot_be_told_is_asked_for(desk: Desk) -> None:
@@ -178,6 +197,18 @@ def test_typed_lines(desk: Desk) -> None:
     typed = rows(PACKET, SheetKind.PACKET)
     desk.file("lines.txt", "\n".join(typed).lower().encode())
     assert desk.run("read", "--typed", "lines.txt").out == PACKET
+
+
+def test_standard_input(desk: Desk) -> None:
+    command = [sys.executable, "-m", "luksafe", "paper"]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    printing = subprocess.run(
+        [*command, "print", "-", "sheet.pdf"], env=environment, input=examples.WORDS.encode(), capture_output=True
+    )
+    assert printing.returncode == 0, printing.stderr
+    lines = "\n".join(rows(PACKET, SheetKind.PACKET)).encode()
+    reading = subprocess.run([*command, "read", "--typed", "-"], env=environment, input=lines, capture_output=True)
+    assert reading.stdout == PACKET
 
 
 def test_three_errors_are_named_and_put_right_only_on_demand(desk: Desk) -> None:
@@ -238,8 +269,9 @@ def test_one_sheet_of_several(desk: Desk) -> None:
         (["print", "absent", "sheet.pdf"], 15),
         (["read", "plain.txt"], 12),
         (["print", "large", "sheet.pdf", "--kind", "packet"], 2),
-        (["print", "empty", "sheet.pdf", "--kind", "packet"], 2),
-        (["print", "plain.txt", "no/such/folder.pdf", "--kind", "packet"], 2),
+        (["print", "empty", "sheet.pdf", "--kind", "passphrase"], 2),
+        (["print", "plain.txt", "sheet.pdf", "--kind", "packet"], 12),
+        (["print", "plain.txt", "no/such/folder.pdf", "--kind", "passphrase"], 2),
     ],
 )
 def test_bad_input_is_one_clear_error(desk: Desk, arguments: list[str], status: int) -> None:

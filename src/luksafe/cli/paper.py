@@ -15,9 +15,11 @@ from luksafe.cli.paper_typing import correct, quiz_keeper, type_lines
 from luksafe.cli.targets import header_option
 from luksafe.cli.text import count
 from luksafe.errors import DamagedInput, Refused
+from luksafe.escrow.public_part import MAX_PUBLIC_BYTES
 from luksafe.ops.new_file import write_new_file
 from luksafe.ops.paper_print import kind_of, make_content, print_sheet
-from luksafe.ops.sheet_subject import subject_of
+from luksafe.ops.sheet_packet import subject_of_packet
+from luksafe.ops.sheet_subject import SheetSubject, subject_of
 from luksafe.ops.target import open_target
 from luksafe.paper.layout import PageSize
 from luksafe.paper.parts import SheetParts, SheetPayload
@@ -56,14 +58,17 @@ def print_(
     note: tuple[str, ...],
     quiz: bool,
 ) -> int:
-    """Print FILE (an escrow packet, a passphrase, a volume key, a share; - is standard input) to the PDF SHEET."""
+    """Print FILE (an escrow packet, a passphrase, a volume key, a share; - is standard input) to the PDF SHEET.
+
+    The public part of a packet (the .json beside it) goes on the sheet as well.
+    """
     payload = read_input(file, MAX_PAYLOAD_BYTES)
     what = KINDS[kind] if kind else kind_of(payload)
-    subject = None
-    if opens:
-        workspace = app.workspace()
-        with open_target(workspace, opens, header_file) as target:
-            subject = subject_of(workspace, target)
+    subject = _subject(app, opens, header_file)
+    public = Path(file).with_suffix(".json")
+    if what is SheetKind.PACKET and public.is_file():
+        part = read_input(str(public), MAX_PUBLIC_BYTES)
+        subject = subject_of_packet(payload.reveal(), part.reveal(), subject)
     if what is SheetKind.PASSPHRASE and payload.reveal().endswith(b"\n"):
         app.warn("the passphrase ends with a line end, which --key-file takes and a prompt does not")
     content = make_content(payload, what, subject, title=title, notes=note)
@@ -81,6 +86,15 @@ def print_(
     if what in (SheetKind.VOLUME_KEY, SheetKind.PASSPHRASE, SheetKind.SHARE):
         app.warn(f"{sheet} holds the secret in the clear: print it, then remove it")
     return EXIT_NEGATIVE if passed is False else 0
+
+
+def _subject(app: App, opens: str | None, header_file: str | None) -> SheetSubject | None:
+    """The volume that ``--opens`` names."""
+    if opens is None:
+        return None
+    workspace = app.workspace()
+    with open_target(workspace, opens, header_file) as target:
+        return subject_of(workspace, target)
 
 
 @verb

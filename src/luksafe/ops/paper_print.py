@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luksafe.errors import DamagedInput, KeyRejected, UsageError
+from luksafe.escrow.sharing import read_share
 from luksafe.luks.model import Header
 from luksafe.luks.unlock import verify_volume_key
 from luksafe.ops.new_file import write_new_file
+from luksafe.ops.sheet_packet import share_facts
 from luksafe.ops.sheet_procedures import procedures_for
-from luksafe.ops.sheet_subject import SheetSubject
+from luksafe.ops.sheet_subject import Facts, SheetSubject
 from luksafe.paper.layout import PageSize
 from luksafe.paper.pdf import render_pdf
 from luksafe.paper.scan import read_scans
@@ -22,8 +24,7 @@ from luksafe.secret import SecretBytes
 _RECOVERY_KEY = re.compile(rb"[cbdefghijklnrtuv]{8}(-[cbdefghijklnrtuv]{8}){7}")
 _AGE = (b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")
 _CMS = (b"\x30\x80", b"\x30\x81", b"\x30\x82", b"\x30\x83", b"-----BEGIN CMS-----")
-SHARE_WORDS = (20, 33, 59)
-"""How many words SLIP-39 shares of 128, 256 and 512 bits have."""
+SHARE_WORDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def kind_of(payload: SecretBytes) -> SheetKind:
         return SheetKind.PACKET
     if _RECOVERY_KEY.fullmatch(data.rstrip(b"\n")):
         return SheetKind.PASSPHRASE
-    if len(_share_words(data)) in SHARE_WORDS:
+    if len(_share_words(data)) == SHARE_WORDS:
         return SheetKind.SHARE
     raise UsageError("what this file holds cannot be told by its look", hint="say it with --kind")
 
@@ -56,24 +57,27 @@ def make_content(
     title: str = "",
     notes: tuple[str, ...] = (),
 ) -> SheetContent:
-    """The content of a sheet. A share's notes (comment lines of its file) become parameters.
+    """The content of a sheet; a share's file gives its words, and its comment lines as parameters.
 
-    Raises UsageError for a volume key without ``subject``, KeyRejected if it is not that volume's key.
+    Raises UsageError for a volume key without ``subject``, KeyRejected if it is not that volume's key, DamagedInput
+    for words that are no share.
     """
     header = subject.header if subject else None
     if kind is SheetKind.VOLUME_KEY:
         _require_key_of(payload, header)
     data = payload.reveal()
+    facts: Facts = ()
+    if kind is SheetKind.SHARE:
+        share = read_share(data.decode("utf-8", "replace"))
+        payload, facts = share.text, share_facts(share) + _comments(data)
     file_name = _file_name(kind, data)
-    share = _share_facts(data) if kind is SheetKind.SHARE else ()
-    words = SecretBytes(" ".join(_share_words(data)).encode()) if kind is SheetKind.SHARE else payload
     return SheetContent(
         kind=kind,
         title=title or (f"{TITLES[kind]} of {subject.name}" if subject else TITLES[kind]),
-        payload=words,
+        payload=payload,
         subtitle=notes,
         opens=subject.opens if subject else (),
-        parameters=share + (subject.parameters if subject else ()),
+        parameters=facts + (subject.parameters if subject else ()),
         procedures=procedures_for(kind, data, file_name, header),
         file_name=file_name,
     )
@@ -127,7 +131,7 @@ def _share_words(data: bytes) -> list[str]:
     return words if all(word.isalpha() and word.isascii() for word in words) else []
 
 
-def _share_facts(data: bytes) -> tuple[tuple[str, str], ...]:
-    """What the comment lines ``# name: text`` of a share file say."""
-    found = re.findall(r"^# ([a-z]+): (\S.*)$", data.decode("utf-8", "replace"), re.MULTILINE)
-    return tuple((name.capitalize(), text) for name, text in found if name != "luksafe")
+def _comments(data: bytes) -> Facts:
+    """What the comment lines ``# packet: …`` and ``# host: …`` of a share file say."""
+    found = re.findall(r"^# (packet|host): (\S.*)$", data.decode("utf-8", "replace"), re.MULTILINE)
+    return tuple((name.capitalize(), text) for name, text in found)

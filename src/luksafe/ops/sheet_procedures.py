@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from luksafe.escrow.recipients.interface import scheme_of
 from luksafe.luks.model import Header
 from luksafe.paper.sheet import Procedure, SheetKind, Step
 
@@ -60,7 +61,7 @@ def _open(packet: bytes, name: str) -> str:
     if packet[:1] == b"\x30" or packet.startswith(b"-----BEGIN CMS"):
         form = "DER" if packet[:1] == b"\x30" else "PEM"
         return f"openssl cms -decrypt -inform {form} -inkey KEY.pem -in {name} -out packet.json"
-    identity = "" if b"\n-> scrypt " in packet[:512] else "-i KEY.txt "
+    identity = "" if scheme_of(packet) == "passphrase" else "-i KEY.txt "
     return f"age --decrypt {identity}{name} > packet.json"
 
 

@@ -16,12 +16,12 @@ Facts = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class SheetSubject:
-    """A volume as a sheet shows it; ``name`` is short, for the title."""
+    """A volume as a sheet shows it; ``name`` is short, for the title. ``header`` is None where it is not at hand."""
 
     name: str
     opens: Facts
     parameters: Facts
-    header: Header
+    header: Header | None = None
 
 
 def subject_of(workspace: Workspace, target: Target) -> SheetSubject:

@@ -65,4 +65,4 @@ def test_the_device_itself_and_its_backup(tmp_path: Path) -> None:
 
 def test_a_header_kind_has_no_steps_of_its_own() -> None:
     assert procedures_for(SheetKind.HEADER, b"", "header", None) == ()
-    assert len(procedures_for(SheetKind.PACKET, b"age", "packet.age", None)) == 2
+    assert len(procedures_for(SheetKind.PACKET, b"age-encryption.org/v1\n-> X25519 x\n", "packet.age", None)) == 2
