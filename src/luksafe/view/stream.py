@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from luksafe.crypto.sectors import SectorCipher, sector_cipher
@@ -13,6 +13,7 @@ from luksafe.luks.finding import Finding, Severity
 from luksafe.luks.model import Header, Segment
 from luksafe.reader import Reader
 from luksafe.secret import SecretBytes
+from luksafe.view.hot_zone import settle
 from luksafe.view.layout import Extent, Layout, lay_out
 
 PIECE_BYTES = 512 << 10  # read and decrypted at a time, so that it stays in the processor's cache
@@ -22,8 +23,8 @@ NO_KEY = "no key for it was given"
 class DecryptedReader:
     """The plaintext of a volume. Threads may read at once, and so may forked processes.
 
-    ``keys`` are the volume keys by segment id. Raises ``KeyRejected`` where no segment has one, ``Unsupported`` and
-    ``DamagedInput`` as ``lay_out`` and ``sector_cipher`` do.
+    ``keys`` are the volume keys by segment id; ``findings`` what is known beforehand. Raises ``KeyRejected`` where no
+    segment has a key, ``Unsupported`` and ``DamagedInput`` as ``lay_out`` and ``sector_cipher`` do.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class DecryptedReader:
         keys: Mapping[int, SecretBytes],
         *,
         iv_large_sectors: bool = False,
+        findings: Sequence[Finding] = (),
     ) -> None:
         self._ciphertext = ciphertext
         unkeyed = {segment.id for segment in segments if segment.type == "crypt" and segment.id not in keys}
         if unkeyed and len(unkeyed) == sum(segment.type == "crypt" for segment in segments):
             raise KeyRejected("none of the keys is for a segment of this volume", hint="give the key of this volume")
         self._layout = _without_keys(lay_out(segments, ciphertext.size_bytes), unkeyed)
+        self._findings = (*findings, *self._layout.findings)
         self._extents = self._layout.extents
         self._starts = [extent.start_bytes for extent in self._extents]
         self._keys = keys
@@ -58,7 +61,7 @@ class DecryptedReader:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is worth knowing: a device that is too small, reencryption, segments without a key."""
-        return self._layout.findings
+        return self._findings
 
     @property
     def sector_size(self) -> int:
@@ -133,15 +136,17 @@ class DecryptedReader:
         )
 
 
-def open_volume(ciphertext: Reader, header: Header, keys: Mapping[int, SecretBytes]) -> DecryptedReader:
-    """The volume that ``header`` describes, on the device ``ciphertext``. ``keys`` are volume keys by digest id."""
-    by_segment = {
-        segment.id: keys[digest.id]
-        for segment in header.data_segments
-        for digest in header.digests.values()
-        if segment.id in digest.segments and digest.id in keys
-    }
-    return DecryptedReader(ciphertext, header.data_segments, by_segment)
+def open_volume(
+    ciphertext: Reader, header: Header, keys: Mapping[int, SecretBytes], *, header_reader: Reader | None = None
+) -> DecryptedReader:
+    """The volume that ``header`` describes, on the device ``ciphertext``. ``keys`` are volume keys by digest id.
+
+    ``header_reader`` holds the header where that is detached: it tells what an interrupted reencryption was doing.
+    Raises ``KeyRejected``, ``Unsupported``, ``DamagedInput``.
+    """
+    settled = settle(ciphertext, header, header_reader or ciphertext)
+    by_segment = {segment: keys[digest] for segment, digest in settled.digests.items() if digest in keys}
+    return DecryptedReader(settled.ciphertext, settled.segments, by_segment, findings=settled.findings)
 
 
 def _without_keys(layout: Layout, unkeyed: set[int]) -> Layout:
