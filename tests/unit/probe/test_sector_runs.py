@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pytest
 
 from luksafe.probe.sector_runs import PIECE_BYTES, Run, merge, repeated_sectors, runs, runs_of
 from luksafe.probe.statistics import SectorClass
 from luksafe.reader import BytesReader
+
+if TYPE_CHECKING:
+    from conftest import Corpus
 
 KIB = 1024
 
@@ -25,8 +30,8 @@ class BrokenReader:
         return self._data[offset_bytes : offset_bytes + length_bytes]
 
 
-def shown(found: object) -> list[tuple[int, int, str]]:
-    return [(run.offset, run.length, run.kind.label) for run in found]  # type: ignore[attr-defined]
+def shown(found: Iterable[Run]) -> list[tuple[int, int, str]]:
+    return [(run.offset, run.length, run.kind.label) for run in found]
 
 
 def test_runs_cover_everything_once() -> None:
@@ -102,9 +107,9 @@ def test_random_and_constant_sectors_do_not_repeat() -> None:
     assert repeated_sectors(os.urandom(1 << 20) + bytes(4096) + b"\xff" * 4096 + b"ab" * 4096) == []
 
 
-def test_healthy_headers_of_the_corpus_raise_no_alarm(corpus: object) -> None:
-    data: bytes = corpus.data("dmg-base-b")  # type: ignore[attr-defined]
+def test_healthy_headers_of_the_corpus_raise_no_alarm(corpus: Corpus) -> None:
+    data = corpus.data("dmg-base-b")
     for start in (4096, 135168):
         assert shown(runs(BytesReader(data), start, 128000)) == [(start, 128000, "random")]
-    damaged: bytes = corpus.data("dmg-b-keyslot1-zero-sector")  # type: ignore[attr-defined]
+    damaged = corpus.data("dmg-b-keyslot1-zero-sector")
     assert shown(runs(BytesReader(damaged), 135168, 128000))[1] == (136192, 512, "zeros")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ ITEM_BYTES, POINTER_BYTES = 25, 33
 CHUNK_ITEM, ROOT_ITEM = 228, 132
 ROOT_BYTENR_AT = 176
 STRIPED = 0x08 | 0x40 | 0x80 | 0x100  # RAID0, RAID10, RAID5, RAID6
-MOST_NODES = 20_000
+MOST_NODES = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def btrfs(volume: Volume, found: Recognised) -> Footprint:
     try:
         _Trees(volume, found, out).walk()
     except MismatchError:
-        out.unknown("trees whose nodes cannot be read")
+        out.unknown("trees whose nodes cannot be read, are striped, or are too many")
     return out.footprint("btrfs", discards=True)
 
 
@@ -52,7 +53,8 @@ class _Trees:
     def __init__(self, volume: Volume, found: Recognised, out: Ranges) -> None:
         self._volume, self._out, self._g = volume, out, found.geometry
         at = found.offset - volume.offset_bytes + SYSTEM_CHUNKS_AT
-        self._chunks: list[Chunk] = []
+        self._chunks: dict[int, Chunk] = {}  # by logical address
+        self._order: list[int] = []  # the addresses, sorted
         self._system = volume.read(at, min(found.geometry["system_chunks_bytes"], SYSTEM_CHUNKS_BYTES))
         self._seen: set[int] = set()
         self._used: dict[int, int] = {}  # chunk: end of the highest node in it
@@ -62,9 +64,11 @@ class _Trees:
         at = 0
         while at + KEY_BYTES + CHUNK_BYTES <= len(self._system):
             at += KEY_BYTES + self._add_chunk(_u64(self._system, at + 9), self._system[at + KEY_BYTES :])
+        self._order = sorted(self._chunks)
         for kind, offset, data in self._items(self._g["chunk_root"], "chunk tree"):
             if kind == CHUNK_ITEM:
                 self._add_chunk(offset, data)
+        self._order = sorted(self._chunks)
         roots = [
             _u64(data, ROOT_BYTENR_AT)
             for kind, _, data in self._items(self._g["root"], "tree of trees")
@@ -73,7 +77,7 @@ class _Trees:
         for root in roots:
             for _ in self._items(root, "trees"):
                 pass
-        for chunk in self._chunks:
+        for chunk in self._chunks.values():
             for place in chunk.places:
                 self._out.possible(place, self._used.get(chunk.logical, 0), "earlier copies of tree nodes")
 
@@ -85,10 +89,8 @@ class _Trees:
             at = CHUNK_BYTES + n * STRIPE_BYTES
             if at + STRIPE_BYTES <= len(raw) and _u64(raw, at) == self._g["device_id"]:
                 places.append(_u64(raw, at + 8))
-        if _u64(raw, 24) & STRIPED:
-            self._out.unknown(f"nodes in the striped chunk at {logical}")
-        else:
-            self._chunks.append(Chunk(logical, _u64(raw, 0), tuple(places)))
+        if not _u64(raw, 24) & STRIPED:
+            self._chunks[logical] = Chunk(logical, _u64(raw, 0), tuple(places))
         return CHUNK_BYTES + stripes * STRIPE_BYTES
 
     def _items(self, root: int, what: str) -> Iterator[tuple[int, int, bytes]]:
@@ -96,8 +98,10 @@ class _Trees:
         waiting = [root]
         while waiting:
             logical = waiting.pop()
-            if logical in self._seen or len(self._seen) >= MOST_NODES:
+            if logical in self._seen:
                 continue
+            if len(self._seen) >= MOST_NODES:
+                raise MismatchError("more nodes than are followed")
             self._seen.add(logical)
             node = self._node(logical, what)
             if node is None:
@@ -115,18 +119,19 @@ class _Trees:
     def _node(self, logical: int, what: str) -> bytes | None:
         """The node at a logical address, once its places are added; None where it lies on another device."""
         size = self._g["node_size"]
-        for chunk in self._chunks:
-            if chunk.logical <= logical < chunk.logical + chunk.length:
-                inside = logical - chunk.logical
-                places = [place + inside for place in chunk.places]
-                self._used[chunk.logical] = max(self._used.get(chunk.logical, 0), inside + size)
-                for place in places:
-                    self._out.certain(place, size, what)
-                node = self._volume.read(places[0], size) if places else None
-                if node is not None and _u64(node, 48) != logical:
-                    raise MismatchError("no tree node")
-                return node
-        return None
+        number = bisect_right(self._order, logical)
+        chunk = self._chunks[self._order[number - 1]] if number else None
+        if chunk is None or logical >= chunk.logical + chunk.length:
+            raise MismatchError("in no chunk, or in a striped one")
+        inside = logical - chunk.logical
+        places = [place + inside for place in chunk.places]
+        self._used[chunk.logical] = max(self._used.get(chunk.logical, 0), inside + size)
+        for place in places:
+            self._out.certain(place, size, what)
+        node = self._volume.read(places[0], size) if places else None
+        if node is not None and _u64(node, 48) != logical:
+            raise MismatchError("no tree node")
+        return node
 
 
 def _u64(data: bytes, at: int) -> int:

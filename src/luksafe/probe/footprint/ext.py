@@ -16,7 +16,7 @@ RESIZE_INODE, SPARSE_SUPER_2 = 0x0010, 0x0200
 META_BG = 0x0010
 SPARSE_SUPER, GDT_CSUM, METADATA_CSUM = 0x0001, 0x0010, 0x0400
 INODE_UNINIT, BLOCK_UNINIT, INODE_TABLE_ZEROED = 1, 2, 4
-MOST_GROUPS = 1 << 18
+MOST_GROUPS = 1 << 17
 
 
 def ext(volume: Volume, found: Recognised) -> Footprint:
@@ -34,6 +34,8 @@ def ext(volume: Volume, found: Recognised) -> Footprint:
         out.certain(_superblock_block(g, group) * size + _shift(g, group), BOOT_BYTES, "superblock")
     _descriptor_tables(g, out)
     try:
+        if g["descriptor_size"] > size:
+            raise MismatchError("descriptors larger than a block")
         first_table = _groups(volume, found, g, out)
         system_files(volume, g, first_table, out)
     except MismatchError:
@@ -131,10 +133,11 @@ def _descriptors(volume: Volume, found: Recognised, g: dict[str, int]) -> Iterat
     size, width = g["block_size"], g["descriptor_size"]
     per_block = size // width
     first = (found.offset - found.start) // size + 1
+    copies = set(_groups_with_superblock(g))
     starts = [*range(0, min(g["groups"], MOST_GROUPS), per_block), min(g["groups"], MOST_GROUPS)]
     for number, (group, following) in enumerate(pairwise(starts)):
         block = first + number
         if g["incompatible"] & META_BG and number >= g["first_meta_bg"]:
-            block = _superblock_block(g, group) + (group in set(_groups_with_superblock(g)))
+            block = _superblock_block(g, group) + (group in copies)
         raw = volume.read(block * size, (following - group) * width)
         yield from (raw[at : at + width] for at in range(0, len(raw), width))

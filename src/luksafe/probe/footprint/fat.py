@@ -46,11 +46,12 @@ def exfat(volume: Volume, found: Recognised) -> Footprint:
 def _special_files(volume: Volume, found: Recognised, out: Ranges, root: int) -> None:
     g = found.geometry
     directory = volume.read(root, min(g["cluster_bytes"], ROOT_READ_BYTES))
+    missing = {BITMAP_ENTRY: "allocation bitmap", UPCASE_ENTRY: "up-case table"}
     for at in range(0, len(directory), ENTRY_BYTES):
         entry = directory[at : at + ENTRY_BYTES]
-        if entry[0] not in (BITMAP_ENTRY, UPCASE_ENTRY):
+        what = missing.pop(entry[0], "")
+        if not what:
             continue
-        what = "allocation bitmap" if entry[0] == BITMAP_ENTRY else "up-case table"
         left = int.from_bytes(entry[24:32], "little")
         for cluster in cluster_chain(volume, g, int.from_bytes(entry[20:24], "little")):
             place = g["heap_offset"] + (cluster - 2) * g["cluster_bytes"]
@@ -58,3 +59,5 @@ def _special_files(volume: Volume, found: Recognised, out: Ranges, root: int) ->
             left -= g["cluster_bytes"]
         if left > 0:
             out.unknown(f"the rest of the {what}")
+    for what in missing.values():
+        out.unknown(f"{what}: it cannot be read from the root directory")

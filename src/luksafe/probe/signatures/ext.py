@@ -94,7 +94,7 @@ def _in_group_1(volume: Volume, block_size: int) -> Recognised:
     # mkfs gives a group as many blocks as one bitmap block has bits; groups begin at block 1 when blocks are 1 KiB.
     first = 1 if block_size == SUPERBLOCK_BYTES else 0
     found = superblock(volume, (first + 8 * block_size) * block_size, block_size)
-    if found.geometry["blocks_per_group"] != 8 * block_size:
+    if found.geometry.get("blocks_per_group") != 8 * block_size:
         raise MismatchError("another group size")
     return found
 
