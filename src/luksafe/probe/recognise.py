@@ -79,12 +79,13 @@ def recognise(reader: Reader, *, offset: int = 0) -> list[Recognised]:
 
 
 def _matches(volume: Volume, probes: Iterable[Probe]) -> list[Recognised]:
-    found = []
+    found: dict[tuple[str, int], Recognised] = {}
     for probe in probes:
         try:
             match = probe(volume)
         except MismatchError:
             continue
         if match.bits >= LEAST_BITS:
-            found.append(match)
-    return found
+            # On tiny volumes the place of a backup can be that of the primary, which comes first.
+            found.setdefault((match.name, match.offset), match)
+    return list(found.values())

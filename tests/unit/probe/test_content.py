@@ -20,22 +20,7 @@ if TYPE_CHECKING:
     from conftest import Corpus
 
 KEY = bytes(range(64))
-NAMES = (
-    "vfat",
-    "exfat",
-    "ntfs",
-    "ext2",
-    "ext3",
-    "ext4",
-    "xfs",
-    "btrfs",
-    "swap",
-    "f2fs",
-    "nilfs2",
-    "apfs",
-    "gpt",
-    "dos",
-)
+IDS = ("fat12", "fat16", "fat32", "exfat", "ntfs", "ext4", "xfs-v5", "btrfs", "swap-4k", "gpt")
 
 
 def xts(data: bytes, sector_size: int, encrypt: bool) -> bytes:
@@ -48,7 +33,7 @@ def xts(data: bytes, sector_size: int, encrypt: bool) -> bytes:
     return b"".join(out)
 
 
-@pytest.mark.parametrize("maker", [m for m in MAKERS if m.name in NAMES], ids=lambda m: m.id)
+@pytest.mark.parametrize("maker", [m for m in MAKERS if m.id in (*IDS, "f2fs", "dos", "udf")], ids=lambda m: m.id)
 def test_names_what_is_there(maker: Maker, tmp_path: Path) -> None:
     path = make(maker, tmp_path / "image")
     content = recognise_content(FileReader(path))
@@ -157,7 +142,7 @@ def test_decrypted_payload_of_the_corpus(corpus: Corpus, case_id: str, tmp_path:
     with corpus.unpack(case_id, tmp_path)["image"].open("rb") as image:
         container = luks.LUKS(image)
         container.unlock_with_passphrase(passphrase)
-        data = container.open().read(case["payload"]["size"])
+        data = container.open().read(512 << 10)  # slow, so the start only
     content, oracle = recognise_content(BytesReader(data)), case["payload"]["blkid"]
     assert (content.name, content.plausible) == (oracle["TYPE"], True)
     assert (content.recognised[0].uuid, content.recognised[0].label) == (oracle["UUID"], oracle.get("LABEL", ""))

@@ -57,8 +57,9 @@ def md(volume: Volume, found: Recognised) -> Footprint:
     out.possible(here, 4096, "superblock block")
     if g["bitmap_sectors"]:
         _md_bitmap(volume, here + g["bitmap_sectors"] * SECTOR_BYTES, out)
-    log = here + g["bad_block_log_sectors"] * SECTOR_BYTES
-    out.possible(log if g["bad_block_log_sectors"] else 0, g["bad_block_log_size"], "bad block log")
+    if g["bad_block_log_sectors"]:
+        log = here + g["bad_block_log_sectors"] * SECTOR_BYTES
+        out.possible(log, g["bad_block_log_bytes"], "bad block log")
     out.possible(g["data_offset"], g["data_bytes"], "array data, if it was synchronised or used")
     return out.footprint(found.name)
 
