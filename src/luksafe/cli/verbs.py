@@ -29,6 +29,11 @@ VERBS = (
         "restore", "recover", "luksafe.cli.restore", "Write a backup to a device: plan, confirm, save, write, verify."
     ),
     Verb("undo", "recover", "luksafe.cli.undo", "Put back what the last write replaced."),
+    Verb("extract", "recover", "luksafe.cli.extract", "Decrypt the data into a file or a pipe, without root."),
+    Verb("mount", "recover", "luksafe.cli.mount", "The decrypted data as a read-only file in a folder."),
+    Verb("serve", "recover", "luksafe.cli.serve", "The decrypted data over NBD, also with writes in an overlay."),
+    Verb("ls", "recover", "luksafe.cli.ls", "List files inside the volume."),
+    Verb("cp", "recover", "luksafe.cli.cp", "Copy files out of the volume."),
     Verb("paper", "escrow", "luksafe.cli.paper", "Sheets of paper: print them, read them back from scans or typing."),
 )
 

@@ -7,13 +7,13 @@ import os
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luksafe.errors import Busy, LuksafeError, NotFound, Unsupported, UsageError
-from luksafe.view.parallel import IntoReader
+from luksafe.reader import Reader
 
 if TYPE_CHECKING:
     import types
@@ -36,9 +36,12 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def mount(volume: IntoReader, folder: Path, *, allow_other: bool = False) -> None:
+def mount(
+    volume: Reader, folder: Path, *, allow_other: bool = False, on_ready: Callable[[], None] = lambda: None
+) -> None:
     """Mount and serve until unmounted or SIGINT, SIGTERM, SIGHUP. A killed server's mount is taken away as well.
 
+    ``on_ready`` is called once the file can be opened.
     Raises ``NotFound``, ``UsageError``, ``Busy``, ``Unsupported``, ``LuksafeError``.
     """
     _check_folder(folder)
@@ -46,7 +49,7 @@ def mount(volume: IntoReader, folder: Path, *, allow_other: bool = False) -> Non
     options = {**OPTIONS, "allow_other": allow_other}
     if mfusepy.fuse_version_minor >= 12:
         options |= {"max_threads": THREADS, "max_idle_threads": THREADS}
-    operations = _operations(mfusepy, volume, folder.resolve())
+    operations = _operations(mfusepy, volume, folder.resolve(), on_ready)
     try:
         with _guard(folder.resolve()):
             mfusepy.FUSE(operations, os.fspath(folder), **options)
@@ -100,7 +103,7 @@ def _load() -> types.ModuleType:
     return mfusepy  # type: ignore[no-any-return]
 
 
-def _operations(mfusepy: types.ModuleType, volume: IntoReader, mount_point: Path) -> Any:
+def _operations(mfusepy: types.ModuleType, volume: Reader, mount_point: Path, on_ready: Callable[[], None]) -> Any:
     """The file system: a folder with one file in it."""
     started = time.time_ns()
     owner = {
@@ -123,6 +126,7 @@ def _operations(mfusepy: types.ModuleType, volume: IntoReader, mount_point: Path
             connection.congestion_threshold = BACKGROUND_REQUESTS * 3 // 4
             self.is_mounted = True
             _read_ahead(mount_point)
+            on_ready()
 
         def getattr(self, path: str, _fh: int | None = None) -> dict[str, int]:
             if path == "/":

@@ -37,7 +37,7 @@ class Mounted:
     def __init__(self, reader: Reader, folder: Path) -> None:
         self.folder = folder
         self.folder.mkdir()
-        self.server: Worker | None = fork_worker(lambda: mount(reader, folder))  # type: ignore[arg-type]
+        self.server: Worker | None = fork_worker(lambda: mount(reader, folder))
         deadline = time.monotonic() + 10
         while not os.path.ismount(folder) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -162,18 +162,18 @@ def test_an_ext4_inside_mounts_read_only_over_a_loop_device(tmp_path: Path) -> N
 def test_folders_that_will_not_do(tmp_path: Path, mounted: Mounted) -> None:
     reader = FaultyReader(DATA, [])
     with pytest.raises(NotFound, match="no such folder"):
-        mount(reader, tmp_path / "missing")  # type: ignore[arg-type]
+        mount(reader, tmp_path / "missing")
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="not empty"):
-        mount(reader, tmp_path)  # type: ignore[arg-type]
+        mount(reader, tmp_path)
     with pytest.raises(Busy, match="mounted"):
-        mount(reader, mounted.folder)  # type: ignore[arg-type]
+        mount(reader, mounted.folder)
 
 
 def test_without_the_extra_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mfusepy", None)
     with pytest.raises(Unsupported, match="mfusepy") as caught:
-        mount(FaultyReader(DATA, []), tmp_path)  # type: ignore[arg-type]
+        mount(FaultyReader(DATA, []), tmp_path)
     assert "serve" in caught.value.hint
 
 
