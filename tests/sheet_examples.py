@@ -63,7 +63,7 @@ def packet(size_bytes: int = 2048, seed: int = 1) -> SheetContent:
                 "How to get back in, with stock tools",
                 (
                     Step(
-                        "Make the file packet.age as described below, and open it with the key of a recipient:",
+                        "Make the file packet.age as above, and open it with the key of a recipient:",
                         ("age -d -i key.txt packet.age > packet.json",),
                     ),
                     Step(

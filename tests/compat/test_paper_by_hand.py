@@ -29,14 +29,15 @@ def needs(*programs: str) -> None:
 
 
 def printed_commands(content: SheetContent) -> dict[str, str]:
-    """The commands of the last section by their first word."""
+    """The commands of the section on doing without luksafe by their first word."""
     commands = [block.command for page in lay_out(content, PageSize.A4) for block in page if isinstance(block, Command)]
-    return {command.split()[0]: command for command in commands[-4:]}
+    by_hand = next(at for at, command in enumerate(commands) if command.startswith("zbarimg"))
+    return {command.split()[0]: command for command in commands[by_hand : by_hand + 4]}
 
 
 def proof(content: SheetContent) -> str:
     steps = [block.text for page in lay_out(content, PageSize.A4) for block in page if isinstance(block, NumberedStep)]
-    return re.search(r"must print ([0-9a-f]{64}):", steps[-1])[1]  # type: ignore[index]
+    return re.search(r"must print ([0-9a-f]{64}):", " ".join(steps))[1]  # type: ignore[index]
 
 
 def shell(command: str, folder: Path) -> str:

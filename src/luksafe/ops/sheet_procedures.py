@@ -38,7 +38,7 @@ def _packet(payload: bytes, file_name: str, header: Header | None) -> tuple[Proc
     with_stock_tools = Procedure(
         "How to get back in, with stock tools",
         (
-            Step(f"Make the file {file_name} from this sheet (see the end) and open it:", (_open(payload, name),)),
+            Step(f"Make the file {file_name} from this sheet, as above, and open it:", (_open(payload, name),)),
             Step(
                 "Take the secret out of packet.json, which also has every parameter in words:",
                 ("jq -r '.secrets[0].hex' packet.json | xxd -r -p > secret.key",),

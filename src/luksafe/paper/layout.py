@@ -25,7 +25,7 @@ from luksafe.paper.prose import HEADING_POINTS, SOFT, Block, Command, Fact, Head
 from luksafe.paper.qr import CODES_PER_PAGE, Code, codes_of
 from luksafe.paper.sheet import Procedure, SheetContent, Step
 from luksafe.paper.text import lines_of
-from luksafe.paper.wording import CODES_NOTE, DASHES_NOTE, LINES_NOTE, NOTICES, ROWS_NOTE
+from luksafe.paper.wording import CODES_NOTE, DASHES_NOTE, LINES_NOTE, NOTICES, OTHER_WAYS_NOTE, ROWS_NOTE
 
 MARGIN_POINTS = 48.0
 HEADER_POINTS = 62.0
@@ -103,14 +103,17 @@ def _sections(content: SheetContent, size: PageSize) -> list[Section]:
         front.append(Text(note, size=8.5, gray=SOFT))
     if content.parameters:
         front += [Heading("Parameters"), *(Fact(label, text) for label, text in content.parameters)]
-    for procedure in content.procedures:
+    for procedure in content.procedures[:1]:
         front += _procedure(procedure)
+    if content.procedures[1:]:
+        front.append(Text(OTHER_WAYS_NOTE, size=8.5, gray=SOFT))
     sections = [Section(tuple(front))]
     if not (content.words and is_short):
         sections.append(Section(tuple(_codes(codes, size)), new_page=not is_short))
     if not content.words:
         sections.append(Section(tuple(_lines(content)), new_page=not is_short))
         sections.append(Section(tuple(_procedure(_by_hand(content)))))
+    sections += [Section(tuple(_procedure(procedure))) for procedure in content.procedures[1:]]
     return sections
 
 

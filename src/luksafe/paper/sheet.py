@@ -52,8 +52,8 @@ class Procedure:
 class SheetContent:
     """All that a sheet shows. ``payload`` goes into the codes and the typed lines.
 
-    ``opens`` and ``parameters`` are (label, text) in the order of printing. ``file_name`` is what the procedures call
-    the payload.
+    ``opens`` and ``parameters`` are (label, text) in the order of printing. The first of ``procedures`` stands on the
+    first page, the others at the end. ``file_name`` is what they call the payload.
     """
 
     kind: SheetKind

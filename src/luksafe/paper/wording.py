@@ -46,3 +46,4 @@ LINES_NOTE = (
 )
 ROWS_NOTE = "It is one row: gaps and ends of rows are for reading only."
 DASHES_NOTE = "It is one row, with every dash: gaps and ends of rows are for reading only."
+OTHER_WAYS_NOTE = "Without luksafe: the steps are at the end of this sheet."
