@@ -194,3 +194,16 @@ def test_backup_superblocks_give_the_same_footprint(tmp_path: Path) -> None:
             next(m for m in recognise(reader) if m.copy == copy and m.name != "PMBR") for copy in ("primary", "backup")
         )
         assert footprint(reader, first).ranges == footprint(reader, second).ranges, id_
+
+
+@pytest.mark.parametrize("id_", ["ext4", "f2fs", "fat16", "ntfs", "swap-4k"])
+def test_what_is_not_covered_was_discarded(id_: str, tmp_path: Path) -> None:
+    """Run as usual: a tool that discards leaves zeros all over, one that does not leaves the rest alone."""
+    path = make(next(m for m in MAKERS if m.id == id_), tmp_path / "image", fill)
+    match = recognise(FileReader(path))[0]
+    found = footprint(FileReader(path), match)
+    outside = ~marked(found, path.stat().st_size // SECTOR, certain_only=False)
+    zeroed = ~np.fromfile(path, dtype=np.uint8).reshape(-1, SECTOR).any(axis=1)
+    assert outside.any()
+    assert found.discards == zeroed[outside].all()
+    assert found.discards or not zeroed[outside].any()

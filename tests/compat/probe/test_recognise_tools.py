@@ -173,3 +173,32 @@ def test_zfs_labels(tmp_path: Path) -> None:
     assert {(m.name, m.label, m.uuid, m.checksum) for m in found} == {
         (oracle["TYPE"], oracle["LABEL"], oracle["UUID"], True)
     }
+
+
+# What refuses a device with a signature on it needs to be told; make-bcache cannot be.
+FORCE = dict.fromkeys(("mkfs.btrfs", "mkfs.xfs", "mkswap", "mkfs.f2fs", "mkfs.nilfs2"), "-f")
+
+
+@pytest.fixture(scope="module")
+def luks_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The first 16 MiB of a fresh LUKS1 and a fresh LUKS2 device."""
+    folder = tmp_path_factory.mktemp("luks")
+    makers = [m for m in MAKERS if m.name == "crypto_LUKS"]
+    return {m.id: make(m, folder / m.id).read_bytes()[: 16 * MIB] for m in makers}
+
+
+@pytest.mark.parametrize("luks", ["luks1", "luks2"])
+@pytest.mark.parametrize("maker", [m for m in MAKERS if m.name not in ("crypto_LUKS", "bcache")], ids=lambda m: m.id)
+def test_the_culprit_over_a_luks_device(maker: Maker, luks: str, luks_images: dict[str, bytes], tmp_path: Path) -> None:
+    """The tool ran by mistake: it is named, and nothing else is, but what is left of LUKS."""
+
+    def fill(path: Path, size: int) -> None:
+        with path.open("wb") as out:
+            out.write(luks_images[luks][:size])
+            out.truncate(size)
+
+    tool, *rest = maker.command
+    force = [FORCE[tool]] if tool in FORCE else []
+    forced = Maker(maker.id, maker.name, maker.size, (tool, *force, *rest), maker.stdin)
+    found = recognise(FileReader(make(forced, tmp_path / "image", fill)))
+    assert {m.name for m in found} - {"crypto_LUKS", "PMBR"} == {maker.name}, found
