@@ -31,7 +31,7 @@ def encode_document(content: Json, limit_bytes: int = MAX_DOCUMENT_BYTES) -> byt
     """The bytes of a document. Raises ``UsageError`` when ``content`` is no JSON or too long."""
     try:
         text = msgspec.json.format(msgspec.json.encode(content), indent=2)
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UsageError(f"cannot be written as JSON: {error}") from error
     body = text.removesuffix(b"\n}") + b",\n"
     document = body + b'  "sha256": "' + hashlib.sha256(body).hexdigest().encode() + b'"\n}\n'

@@ -20,7 +20,7 @@ from luksafe.vault.folder_store import FolderStore, open_home, open_store
 from luksafe.vault.forget import forget_backup
 from luksafe.vault.level import Levelling
 from luksafe.vault.lineage import Lineage
-from luksafe.vault.name import Kind, Name, volume_folder
+from luksafe.vault.name import NO_UUID, Kind, Name, volume_folder
 from luksafe.vault.record import Proof, Record, Tombstone, encode, tag_of, timestamp
 from luksafe.vault.report import Added, Away, Check, Copy, Forgotten, Problem, Sync
 from luksafe.vault.resolve import resolve
@@ -88,8 +88,13 @@ class Vault:
         return [backup for backup in self.backups(uuid) if backup.is_current]
 
     def lineage(self, uuid: str) -> Lineage:
-        """The latest events of a volume (the ``parents`` of a header read from its device now), and what is current."""
+        """The latest events of a volume (the ``parents`` of a header read from its device now), and what is current.
+
+        Headers without a proper UUID have no events: nothing says that two of them are of one volume.
+        """
         folder = volume_folder(uuid)
+        if folder == NO_UUID:
+            return Lineage([], [backup.id for backup in self.current(uuid)])
         return Catalog(self.stores, folder).lineage(folder)
 
     def resolve(self, text: str) -> Backup:

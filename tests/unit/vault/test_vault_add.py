@@ -22,6 +22,7 @@ from vault_samples import (
 
 from luksafe.errors import DamagedInput, NotFound, Refused, StoreError
 from luksafe.vault.image import pack
+from luksafe.vault.lineage import Lineage
 from luksafe.vault.record import Proof
 from luksafe.vault.report import Copy
 from luksafe.vault.vault import Vault
@@ -185,6 +186,8 @@ def test_volumes_are_kept_apart(tmp_path: Path) -> None:
         assert [backup.id for backup in vault.backups("")] == [none]
         assert len(vault.backups()) == 4
         assert (tmp_path / "home" / "no-uuid").is_dir()
+        assert vault.lineage("no such thing") == Lineage([], [odd])
+        assert vault.lineage("") == Lineage([], [none])
 
 
 def test_a_device_that_went_back_is_noted_once(tmp_path: Path) -> None:

@@ -51,6 +51,20 @@ def test_a_new_file_says_what_it_is(home: Folder, tmp_path: Path) -> None:
     assert (tmp_path / "home" / "config.toml").read_text().startswith("# Where luksafe keeps copies")
 
 
+def test_removing_one_of_several_takes_that_one_only(home: Folder, tmp_path: Path) -> None:
+    entries = [add_store(home, name, tmp_path / name, counted(name)) for name in ("a", "b", "c")]
+    path = tmp_path / "home" / "config.toml"
+    path.write_text(path.read_text() + "[[store.note]]\n[last]\nx = 1\n")
+    remove_store(home, "b")
+    assert read_config(home).store == [entries[0], entries[2]]
+    assert path.read_text().endswith("[[store.note]]\n[last]\nx = 1\n")
+
+
+def test_a_store_can_be_added_to_a_home_with_a_damaged_marker(home: Folder, tmp_path: Path) -> None:
+    (tmp_path / "home" / "luksafe-vault.json").write_bytes(b"torn")
+    assert add_store(home, "usb", tmp_path / "usb", counted("1")).name == "usb"
+
+
 def test_a_file_that_is_not_ours_to_edit_is_left(home: Folder, tmp_path: Path) -> None:
     text = f'store = [{{name = "usb", path = "/usb", id = "{ID}"}}]\n'
     (tmp_path / "home" / "config.toml").write_text(text)

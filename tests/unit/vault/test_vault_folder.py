@@ -55,6 +55,39 @@ def test_an_empty_file_can_be_kept(folder: Folder) -> None:
     assert folder.read("empty", 0) == b""
 
 
+def test_a_name_appears_after_its_bytes_are_synced_and_is_synced_itself(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a power cut needs, which killing a process cannot show."""
+    log: list[str] = []
+
+    def note(call: str) -> None:
+        real = getattr(os, call)
+
+        def noted(*args: Any, **options: Any) -> Any:
+            target = os.readlink(f"/proc/self/fd/{args[0]}") if isinstance(args[0], int) else str(args[0])
+            log.append(f"{call} {Path(target).name.split('-')[0]}")
+            return real(*args, **options)
+
+        monkeypatch.setattr(os, call, noted)
+
+    for call in ("write", "fsync", "link", "unlink", "mkdir", "pread"):
+        note(call)
+    folder.create("a/b.json", b"data")
+    top = tmp_path.name.split("-")[0]
+    assert log == [
+        "mkdir a",
+        f"fsync {top}",
+        "write .new",
+        "fsync .new",
+        "pread .new",
+        "pread .new",
+        "link .new",
+        "unlink .new",
+        "fsync a",
+    ]
+
+
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
 def test_without_hard_links_it_renames(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
