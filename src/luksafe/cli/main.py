@@ -49,14 +49,14 @@ def cli(ctx: click.Context, /, **settings: Any) -> None:
     ctx.obj = App.from_options(settings)
 
 
-def main() -> NoReturn:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the status that DESIGN's table gives (see spec/exit-codes.md)."""
     for stream in (sys.stdout, sys.stderr):
         # a terminal without UTF-8 shows a question mark instead of ending in a traceback
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        status = cli.main(standalone_mode=False, prog_name="luksafe")
+        status = cli.main(arguments, standalone_mode=False, prog_name="luksafe")
     except LuksafeError as error:
         status = App.current().report_error(error)
     except click.exceptions.Exit as leave:

@@ -38,9 +38,9 @@ def count(number: int, noun: str) -> str:
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[str] = (), indent: int = 0) -> Iterable[str]:
     """Lines of aligned columns, two spaces between; the head, if any, in capitals."""
-    everything = [*([[h.upper() for h in head]] if head else []), *[list(row) for row in rows]]
-    if not everything:
+    if not rows:
         return
+    everything = [*([[h.upper() for h in head]] if head else []), *[list(row) for row in rows]]
     widths = [max(len(row[i]) for row in everything) for i in range(len(everything[0]))]
     for row in everything:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]

@@ -20,6 +20,7 @@ VERBS = (
     Verb("show", "keep", "luksafe.cli.show", "Every parameter of a header; --map draws it."),
     Verb("diff", "keep", "luksafe.cli.diff", "What changed between two headers, in words."),
     Verb("check", "keep", "luksafe.cli.check", "Is each volume safe? Copies, drift, proofs."),
+    Verb("prove", "keep", "luksafe.cli.prove", "Open a header with a key, and say what the data are."),
     Verb("export", "keep", "luksafe.cli.export", "Write a backup as a file that cryptsetup takes."),
     Verb("import", "keep", "luksafe.cli.import_", "Take in header backups made by cryptsetup or dd."),
     Verb("forget", "keep", "luksafe.cli.forget", "Remove a backup, for good, from every store."),

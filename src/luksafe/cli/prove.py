@@ -1,0 +1,93 @@
+"""``luksafe prove``: open a header with a key and say what the data are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
+from luksafe.cli.keys import KeyOptions, key_options
+from luksafe.cli.show import raise_with_result
+from luksafe.cli.targets import header_option, target_argument
+from luksafe.cli.text import bad, good
+from luksafe.errors import LuksafeError
+from luksafe.luks.finding import Severity
+from luksafe.luks.model import Json
+from luksafe.ops.describe import describe_finding
+from luksafe.ops.proof import ProofReport, prove
+from luksafe.ops.target import Target, open_target
+
+
+@verb
+@target_argument
+@header_option
+@click.option("--data", type=click.Path(path_type=Path), help="The device or image that holds the data.")
+@key_options
+def command(app: App, target: str, header_file: str | None, data: Path | None, key: KeyOptions) -> int:
+    """Open TARGET's header with a key, verify the volume key, decrypt the data and recognise what is in them."""
+    with open_target(app.workspace(), target, header_file) as opened:
+        base: Json = {
+            "opened": False,
+            "keyslot": None,
+            "volume_key_sha256": None,
+            "data": {"checked": False, "found": "", "why": ""},
+            "uuid": opened.inspection.header.uuid if opened.inspection.header else "",
+            "target": opened.description,
+            "findings": [describe_finding(f) for f in opened.inspection.all_findings],
+        }
+        if opened.inspection.header is None:
+            raise_with_result(opened, base)
+        try:
+            report = _prove(app, opened, data, key)
+        except LuksafeError as problem:
+            problem.result = {**base, **problem.result}
+            raise
+        app.emit({**base, **_to_json(report)}, lambda: _print(app, opened, report))
+        if report.data.makes_sense is False and data is not None:
+            return EXIT_NEGATIVE
+        worst = any(f.severity is not Severity.INFO for f in opened.inspection.all_findings)
+        return EXIT_WARNINGS if worst else 0
+
+
+def _prove(app: App, opened: Target, data: Path | None, key: KeyOptions) -> ProofReport:
+    if key.volume_key_file:
+        with key.volume_key() as volume_key:
+            return prove(app.workspace(), opened, volume_key=volume_key, data=data, limits=key.limits)
+    with key.passphrase(opened.description) as passphrase:
+        return prove(app.workspace(), opened, passphrase=passphrase, keyslot=key.key_slot, data=data, limits=key.limits)
+
+
+def _to_json(report: ProofReport) -> Json:
+    return {
+        "opened": True,
+        "keyslot": report.keyslot,
+        "volume_key_sha256": report.volume_key_sha256,
+        "digest": report.digest_id,
+        "unbound": report.is_unbound,
+        "data": {
+            "checked": report.data.checked,
+            "found": report.data.found,
+            "why": report.data.why,
+            "makes_sense": report.data.makes_sense,
+        },
+        "noted_with": report.backup_id,
+    }
+
+
+def _print(app: App, target: Target, report: ProofReport) -> None:
+    who = "the volume key" if report.keyslot is None else f"keyslot {report.keyslot}"
+    click.echo(f"{good('proven', colored=app.is_colored)}: {who} opens {target.description}")
+    click.echo(f"  digest {report.digest_id} confirms the volume key")
+    data = report.data
+    if not data.checked:
+        click.echo(f"  the data were not looked at: {data.why}")
+    elif data.makes_sense is False:
+        click.echo(f"  {bad('the data make no sense', colored=app.is_colored)}: {data.why}")
+    else:
+        click.echo(f"  the data decrypt to: {data.found} ({data.why})" if data.why else f"  the data: {data.found}")
+    if report.backup_id:
+        click.echo(f"  noted with backup {report.backup_id[:12]}")
+    for finding in target.inspection.findings:
+        if finding.severity is not Severity.INFO:
+            click.echo(f"  {finding.severity.value}: {finding.text}")

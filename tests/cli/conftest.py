@@ -1,0 +1,85 @@
+"""Running luksafe as a user does: in this process for speed, in another where terminals or kills matter."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from generators.headers import PASSPHRASE, luks1_image, luks2_image
+
+from luksafe.cli.app import App
+from luksafe.cli.main import main
+
+
+@dataclass
+class Ran:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class World:
+    """A folder with a vault, a passphrase file and images; ``run`` runs luksafe there."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self.vault = folder / "vault"
+        self.key_file = folder / "passphrase"
+        self.key_file.write_bytes(PASSPHRASE)
+        self._capture = capture
+
+    def run(self, *arguments: object) -> Ran:
+        App._current = None
+        self._capture.readouterr()
+        with pytest.raises(SystemExit) as leave:
+            main(["--vault", str(self.vault), *map(str, arguments)])
+        out, err = self._capture.readouterr()
+        assert "Traceback" not in err
+        return Ran(int(leave.value.code or 0), out, err)
+
+    def process(self, *arguments: object, prefix: tuple[str, ...] = (), stdin: bytes = b"") -> Ran:
+        """In a process of its own, without a terminal."""
+        done = subprocess.run(
+            [*prefix, sys.executable, "-m", "luksafe", "--vault", self.vault, *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def image(self, name: str = "disk.img", data: bytes | None = None) -> Path:
+        path = self.folder / name
+        path.write_bytes(luks2_image() + bytes(1 << 20) if data is None else data)
+        return path
+
+    def luks1(self, name: str = "disk1.img") -> Path:
+        return self.image(name, luks1_image() + bytes(1 << 20))
+
+    def stores(self, count: int = 2) -> list[Path]:
+        """Stores beside the vault."""
+        paths = []
+        for number in range(count):
+            path = self.folder / f"store{number}"
+            assert self.run("stores", "add", f"s{number}", path).status == 0
+            paths.append(path)
+        return paths
+
+
+@pytest.fixture
+def world(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return World(tmp_path, capsys)
