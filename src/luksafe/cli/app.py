@@ -89,7 +89,7 @@ class App:
         """Print an error and its hint to stderr (with ``--json`` the object to stdout as well); gives the status."""
         if self.json:
             body: dict[str, Any] = {"code": error.code, "message": str(error), "hint": error.hint}
-            findings = [plain(f) for f in getattr(error, "findings", ())]
+            findings = [plain(f) for f in getattr(error, "findings", ())] or error.result.get("findings", [])
             click.echo(to_json({**error.result, "error": body, "findings": findings}))
         label = click.style("luksafe:", fg="red", bold=True) if self._stderr_is_colored() else "luksafe:"
         click.echo(f"{label} {error}", err=True)

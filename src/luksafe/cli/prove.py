@@ -85,7 +85,9 @@ def _print(app: App, target: Target, report: ProofReport) -> None:
     elif data.makes_sense is False:
         click.echo(f"  {bad('the data make no sense', colored=app.is_colored)}: {data.why}")
     else:
-        click.echo(f"  the data decrypt to: {data.found} ({data.why})" if data.why else f"  the data: {data.found}")
+        click.echo(f"  the data decrypt to: {data.found}")
+        if app.verbose and data.why:
+            click.echo(f"    because {data.why}")
     if report.backup_id:
         click.echo(f"  noted with backup {report.backup_id[:12]}")
     for finding in target.inspection.findings:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from luksafe.device.lock import metadata_lock
 from luksafe.device.source import open_source
 from luksafe.errors import NotFound, UsageError
+from luksafe.luks.finding import Finding, Severity
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader, Reader
@@ -68,9 +69,26 @@ def _open_one(workspace: Workspace, text: str) -> Iterator[Target]:
     with open_source(text) as reader:
         # held only while the metadata are read: a cryptsetup that waits for us must not wait for a passphrase prompt
         with metadata_lock(text) as lock:
-            inspection = inspect(reader)
+            inspection = with_foreign_signatures(reader, inspect(reader))
         path = Path(text)
         yield Target(reader, inspection, text, path, path, lock_note=lock.why)
+
+
+def with_foreign_signatures(reader: Reader, inspection: Inspection) -> Inspection:
+    """Add what stops cryptsetup: with one LUKS2 copy bad, a foreign signature on the device keeps it from going on."""
+    states = [copy.state for copy in inspection.copies]
+    if inspection.format != "luks2" or inspection.header is None or states.count("ok") != 1:
+        return inspection
+    from luksafe.probe.recognise import recognise  # costs start-up time, and only damaged headers need it
+    from luksafe.probe.recognised import Kind
+
+    foreign = [f for f in recognise(reader) if f.name != "crypto_LUKS" and f.kind is not Kind.BOOT_CODE]
+    if not foreign:
+        return inspection
+    names = ", ".join(dict.fromkeys(found.name for found in foreign))
+    text = f"ambiguous signatures: one header copy is bad, and {names} is on the device; cryptsetup refuses it"
+    finding = Finding("ambiguous-signatures", Severity.ERROR, "device", text, foreign[0].offset, foreign[0].length)
+    return replace(inspection, findings=(*inspection.findings, finding))
 
 
 def open_backup(workspace: Workspace, text: str) -> Target:
