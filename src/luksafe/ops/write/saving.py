@@ -102,15 +102,22 @@ def open_places(workspace: Workspace, *, create: bool = False) -> Iterator[Seque
     """The undo logs: of the vault, of every store that is here, and of the user's state folder."""
     with workspace.open_vault(create=create) as vault:
         folders = [store.folder for store in vault.stores if isinstance(store, FolderStore)]
-        state = workspace.state_folder
-        if create:
-            state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        extra = Folder(state, workspace.random_bytes) if state.is_dir() else None
+        extra = _state_folder(workspace, create=create)
         try:
             yield [(folder.path, UndoLog(folder)) for folder in ([*folders, extra] if extra else folders)]
         finally:
             if extra:
                 extra.close()
+
+
+def _state_folder(workspace: Workspace, *, create: bool) -> Folder | None:
+    """The user's state folder; None when there is none, or it cannot be made: then other places must do."""
+    try:
+        if create:
+            workspace.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Folder(workspace.state_folder, workspace.random_bytes) if workspace.state_folder.is_dir() else None
+    except (OSError, StoreError):
+        return None
 
 
 def _facts(plan: WritePlan) -> dict[str, object]:
