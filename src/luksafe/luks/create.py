@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Self
 
 from luksafe.luks.af import RandomBytes
 from luksafe.luks.luks1 import binary_header as luks1
@@ -13,7 +13,7 @@ from luksafe.luks.luks1.metadata import build_header as build_luks1
 from luksafe.luks.luks2.binary_header import BINARY_BYTES, BinaryHeader
 from luksafe.luks.luks2.metadata import build_header
 from luksafe.luks.luks2.writer import write_copies
-from luksafe.luks.model import Json
+from luksafe.luks.model import Digest, Header, Json
 from luksafe.luks.seal import SALT_BYTES, bind, digest_to_json, make_digest, seal_keyslot
 from luksafe.secret import SecretBytes
 
@@ -36,7 +36,10 @@ class KdfChoice:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Everything a header says of its data. Sizes and offsets are bytes; ``segments`` are LUKS2 JSON objects."""
+    """Everything a header says of its data. Sizes and offsets are bytes, ``iv_tweak`` counts 512-byte sectors.
+
+    ``digest`` is an existing one that proves the volume key, to be kept; None makes a fresh one with ``hash``.
+    """
 
     format: Literal["luks1", "luks2"]
     uuid: str
@@ -54,6 +57,34 @@ class Parameters:
     keyslots_size: int | None = None
     hash: str = "sha256"
     tokens: Json = field(default_factory=dict)
+    digest: Digest | None = None
+
+    @classmethod
+    def from_header(cls, header: Header) -> Self:
+        """What a header says of its default segment. Raises ValueError where it has none that is encrypted."""
+        segment = header.default_segment
+        if segment is None or not segment.encryption:
+            raise ValueError("the header describes no encrypted data")
+        digest = header.digest_of_segment(segment.id)
+        is_luks2 = header.format == "luks2"
+        return cls(
+            format=header.format,
+            uuid=header.uuid,
+            encryption=segment.encryption,
+            data_offset=segment.offset,
+            sector_size=segment.sector_size,
+            iv_tweak=segment.iv_tweak,
+            segment_size=segment.size,
+            label=header.label,
+            subsystem=header.subsystem,
+            flags=header.config.flags,
+            integrity=segment.integrity,
+            seqid=header.seqid,
+            header_size=header.header_size if is_luks2 else DEFAULT_HEADER_BYTES,
+            keyslots_size=header.config.keyslots_size if is_luks2 else None,
+            hash=digest.hash if digest else "sha256",
+            digest=digest,
+        )
 
 
 def create_header(
@@ -83,9 +114,9 @@ def _create_luks2(
 ) -> bytes:
     room = (p.data_offset or (16 << 20)) - 2 * p.header_size
     keyslots_size = room // 4096 * 4096 if p.keyslots_size is None else p.keyslots_size
-    digest = bind(make_digest(volume_key, p.hash, DIGEST_ITERATIONS, random_bytes), (slot,), (0,))
+    digest = bind(p.digest or make_digest(volume_key, p.hash, DIGEST_ITERATIONS, random_bytes), (slot,), (0,))
     document: Json = {
-        "keyslots": {str(slot): _keyslot_json(p, len(volume_key), kdf, random_bytes)},
+        "keyslots": {str(slot): keyslot_json(2 * p.header_size, len(volume_key), kdf, random_bytes)},
         "tokens": p.tokens,
         "segments": {"0": _segment_json(p)},
         "digests": {"0": digest_to_json(digest)},
@@ -107,26 +138,31 @@ def _create_luks2(
     return bytes(out)
 
 
-def _keyslot_json(p: Parameters, key_size: int, kdf: KdfChoice, random_bytes: RandomBytes) -> Json:
+def keyslot_json(area_offset: int, key_size: int, kdf: KdfChoice, random_bytes: RandomBytes) -> Json:
+    """A keyslot (specification section 3.2) for a volume key of ``key_size`` bytes, its area at ``area_offset``."""
     salt = base64.b64encode(random_bytes(SALT_BYTES)).decode()
     if kdf.type == "pbkdf2":
         kdf_json: Json = {"type": "pbkdf2", "hash": kdf.hash, "iterations": kdf.iterations, "salt": salt}
     else:
         kdf_json = {"type": kdf.type, "time": kdf.time, "memory": kdf.memory_kib, "cpus": kdf.cpus, "salt": salt}
-    size = math.ceil(key_size * luks1.STRIPES / KEYSLOT_ALIGNMENT) * KEYSLOT_ALIGNMENT
     return {
         "type": "luks2",
         "key_size": key_size,
         "af": {"type": "luks1", "stripes": luks1.STRIPES, "hash": "sha256"},
         "area": {
             "type": "raw",
-            "offset": str(2 * p.header_size),
-            "size": str(size),
+            "offset": str(area_offset),
+            "size": str(keyslot_area_bytes(key_size)),
             "encryption": "aes-xts-plain64",
             "key_size": 64,
         },
         "kdf": kdf_json,
     }
+
+
+def keyslot_area_bytes(key_size: int) -> int:
+    """The size of the area that keeps a key of ``key_size`` bytes."""
+    return math.ceil(key_size * luks1.STRIPES / KEYSLOT_ALIGNMENT) * KEYSLOT_ALIGNMENT
 
 
 def _segment_json(p: Parameters) -> Json:
@@ -152,7 +188,7 @@ def _create_luks1(
     if (p.sector_size, p.iv_tweak, p.segment_size, p.integrity) != (512, 0, None, None):
         raise ValueError("LUKS1 has sectors of 512 bytes, no IV offset, no fixed size and no integrity")
     cipher, _, mode = p.encryption.partition("-")
-    digest = make_digest(volume_key, p.hash, DIGEST_ITERATIONS, random_bytes, size_bytes=20)
+    digest = p.digest or make_digest(volume_key, p.hash, DIGEST_ITERATIONS, random_bytes, size_bytes=20)
     area_sectors = math.ceil(len(volume_key) * luks1.STRIPES / luks1.SECTOR_BYTES)
     step = math.ceil(area_sectors * luks1.SECTOR_BYTES / KEYSLOT_ALIGNMENT) * KEYSLOT_ALIGNMENT // luks1.SECTOR_BYTES
     first = KEYSLOT_ALIGNMENT // luks1.SECTOR_BYTES

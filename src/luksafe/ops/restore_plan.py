@@ -11,11 +11,10 @@ from luksafe.luks.compare import Change, compare, describe_keyslot, keyslot_fing
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection
 from luksafe.luks.model import Header, Keyslot
-from luksafe.ops.write.plan import Danger, Phase, WritePlan, read_old
+from luksafe.ops.write.phases import Range, header_phases
+from luksafe.ops.write.plan import Danger, WritePlan
 from luksafe.probe.recognised import Recognised
 from luksafe.reader import Reader
-
-Range = tuple[int, int]
 
 FLAG_HELP = {
     "--allow-other-uuid": "The device has another UUID than the backup.",
@@ -68,7 +67,7 @@ def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
     return WritePlan(
         purpose="restore",
         target=target.facts,
-        phases=tuple(_phases(source, target.reader, new)),
+        phases=tuple(header_phases(source.image, source.kept, target.reader, new)),
         dangers=tuple(_dangers(source, target, old, new, changes)),
         changes=tuple(change.text for change in changes),
         notes=tuple(_notes(source, old, new)),
@@ -80,41 +79,6 @@ def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
 def fits(source: RestoreSource, target: RestoreTarget) -> bool:
     """Whether every byte that would be written lies on the device."""
     return max(end for _, end in source.kept) <= target.facts.size_bytes
-
-
-def _phases(source: RestoreSource, reader: Reader, header: Header) -> Iterator[Phase]:
-    """Key material first, then the secondary, then the primary: until the end one whole header stands."""
-    copies = [(0, header.header_size)] if header.format == "luks1" else _copy_ranges(header)
-    material = list(_outside(source.kept, copies))
-    parts = [("keyslot areas", material, "key material")]
-    if header.format == "luks2":
-        parts += [
-            ("secondary header", copies[1:], "secondary header"),
-            ("primary header", copies[:1], "primary header"),
-        ]
-    else:
-        parts.append(("header", copies, "LUKS1 header"))
-    for name, ranges, what in parts:
-        writes = tuple(read_old(reader, start, source.image[start:end], what) for start, end in ranges)
-        if writes:
-            yield Phase(name, writes)
-
-
-def _copy_ranges(header: Header) -> list[Range]:
-    return [(0, header.header_size), (header.header_size, 2 * header.header_size)]
-
-
-def _outside(kept: Sequence[Range], excluded: Sequence[Range]) -> Iterator[Range]:
-    """The parts of ``kept`` that lie in no excluded range."""
-    for start, end in kept:
-        at = start
-        for cut_start, cut_end in sorted(excluded):
-            if cut_start < end and cut_end > at:
-                if at < cut_start:
-                    yield at, cut_start
-                at = max(at, cut_end)
-        if at < end:
-            yield at, end
 
 
 def _dangers(

@@ -71,19 +71,15 @@ class WritePlan:
 
     def dangers_left(self, accepted: Sequence[str] = ()) -> list[Danger]:
         """The dangers that no flag accepted."""
-        return [danger for danger in self.dangers if danger.flag not in accepted or not danger.flag]
+        return dangers_left(self.dangers, accepted)
 
     def refuse_dangers(self, accepted: Sequence[str] = ()) -> None:
         """Raise Refused unless every danger is accepted by its flag. Each one names its own flag."""
-        left = self.dangers_left(accepted)
-        if not left:
-            return
-        flags = " ".join(dict.fromkeys(danger.flag for danger in left if danger.flag))
-        hopeless = [danger.text for danger in left if not danger.flag]
-        hint = f"if that is what you want, add {flags}" if flags and not hopeless else "see the plan with --dry-run"
-        refused = Refused("; ".join(danger.text for danger in left), code=left[0].code, hint=hint)
-        refused.result = {"plan": self.to_json()}
-        raise refused
+        try:
+            refuse_dangers(self.dangers, accepted)
+        except Refused as refused:
+            refused.result = {"plan": self.to_json()}
+            raise
 
     def to_json(self) -> dict[str, Any]:
         """The plan as ``--dry-run --json`` prints it; bytes only as their SHA-256."""
@@ -98,6 +94,22 @@ class WritePlan:
             "changes": list(self.changes),
             "notes": list(self.notes),
         }
+
+
+def dangers_left(dangers: Sequence[Danger], accepted: Sequence[str] = ()) -> list[Danger]:
+    """The dangers that no flag accepted."""
+    return [danger for danger in dangers if danger.flag not in accepted or not danger.flag]
+
+
+def refuse_dangers(dangers: Sequence[Danger], accepted: Sequence[str] = ()) -> None:
+    """Raise Refused, which names the flags, unless every danger is accepted."""
+    left = dangers_left(dangers, accepted)
+    if not left:
+        return
+    flags = " ".join(dict.fromkeys(danger.flag for danger in left if danger.flag))
+    hopeless = [danger.text for danger in left if not danger.flag]
+    hint = f"if that is what you want, add {flags}" if flags and not hopeless else "see the plan with --dry-run"
+    raise Refused("; ".join(danger.text for danger in left), code=left[0].code, hint=hint)
 
 
 def read_old(reader: Reader, offset: int, new: bytes, what: str) -> Write:
