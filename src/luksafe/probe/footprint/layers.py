@@ -132,7 +132,7 @@ def zfs(volume: Volume, found: Recognised) -> Footprint:
         out.certain(base + ZFS_NVLIST_AT, ZFS_NVLIST_BYTES, "configuration in the label")
         out.possible(base, ZFS_LABEL_BYTES, "label")
     out.unknown("the pool's object sets, spread over the device")
-    return out.footprint(found.name, discards=True)
+    return out.footprint(found.name)
 
 
 def gpt(volume: Volume, found: Recognised) -> Footprint:
