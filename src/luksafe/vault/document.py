@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -73,11 +74,17 @@ def from_json(kind: type[OpenT], members: Json) -> OpenT:
         raise DamagedInput(f"not a {kind.__name__.lower()}: {error}") from error
 
 
+@cache
+def _types(kind: type[Open]) -> dict[str, Any]:
+    """The types of a struct's members, which are slow to find out."""
+    return {field.name: field.type for field in msgspec.structs.fields(kind)}
+
+
 def _sorted_out(kind: type[Open], members: Json) -> Json:
     """``members`` with the unknown ones moved to ``extra``, also in objects within."""
     known: Json = {}
     extra: Json = {}
-    inner = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    inner = _types(kind)
     for name, member in members.items():
         if name == "extra" or name not in inner:
             extra[name] = member
