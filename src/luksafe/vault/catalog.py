@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from luksafe.errors import DamagedInput, LuksafeError, NotFound, StoreError
 from luksafe.vault.image import is_as_packed, unpack_verified
 from luksafe.vault.lineage import Lineage, judge
-from luksafe.vault.name import NO_UUID, Kind, Name, base_id
+from luksafe.vault.name import NO_UUID, PACKET, Kind, Name, base_id
+from luksafe.vault.packet import check_packet_file
 from luksafe.vault.record import Document, Proof, Record, Sighting, Tombstone, decode
 from luksafe.vault.report import Problem
 from luksafe.vault.store import Store
@@ -115,6 +116,17 @@ class Catalog:
             )
         raise NotFound(f"no store that is here holds {name}", hint="mount the other stores: `luksafe stores`")
 
+    def packet_bytes(self, name: Name) -> bytes:
+        """The bytes of a packet's file in the first store that has it good; empty when none has."""
+        for store in self.holders.get(name, []):
+            try:
+                data = store.read(name)
+                check_packet_file(name, data)
+                return data
+            except LuksafeError as error:
+                self.problems.append(Problem.of(store.name, name, error))
+        return b""
+
     def good_bytes(self, name: Name) -> bytes:
         """The bytes of a document in the first store that has it good; empty when none has."""
         self._document(name)
@@ -151,6 +163,9 @@ def read_image(store: Store, name: Name, record: Record | None) -> bytes:
 
 def check_file(name: Name, data: bytes, record: Record | None) -> None:
     """Raise ``DamagedInput`` unless ``data`` is what belongs under ``name``, to the last byte that matters."""
+    if name.kind in PACKET:
+        check_packet_file(name, data)
+        return
     if name.kind is not Kind.IMAGE:
         decode(name, data)
         return

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from luksafe.errors import DamagedInput, LuksafeError, NotFound
 from luksafe.vault.catalog import Catalog, Key, check_file
 from luksafe.vault.marker import MARKER
-from luksafe.vault.name import Kind, Name
+from luksafe.vault.name import PACKET, Kind, Name
 from luksafe.vault.record import Record
 from luksafe.vault.report import Problem, State, StoreCheck
 from luksafe.vault.store import Store
 
 _ESSENTIAL = (Kind.IMAGE, Kind.RECORD)
-_GONE_WHEN_FORGOTTEN = (Kind.IMAGE, Kind.PROOF)
+_GONE_WHEN_FORGOTTEN = (Kind.IMAGE, Kind.PROOF, *PACKET)
 
 
 def check_stores(stores: Sequence[Store]) -> list[StoreCheck]:
@@ -51,7 +51,8 @@ def _expected(catalog: Catalog, store: Store, key: Key) -> list[Name]:
     names = set(catalog.names(key))
     if catalog.is_forgotten(key):
         return sorted(name for name in names if name.kind not in _GONE_WHEN_FORGOTTEN)
-    names |= {Name(*key, kind) for kind in _ESSENTIAL}
+    if not catalog.names(key, *PACKET):
+        names |= {Name(*key, kind) for kind in _ESSENTIAL}
     # a damaged tombstone is an affair of the store that has it
     return sorted(name for name in names if name.kind is not Kind.TOMBSTONE or store in catalog.holders[name])
 

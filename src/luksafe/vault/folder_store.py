@@ -11,7 +11,8 @@ from luksafe.vault.document import MAX_DOCUMENT_BYTES
 from luksafe.vault.folder import Folder, RandomSource, sync_folder
 from luksafe.vault.image import MAX_PACKED_BYTES
 from luksafe.vault.marker import MARKER, read_marker, set_aside, write_marker
-from luksafe.vault.name import Kind, Name, is_volume, parse_name, stray_id
+from luksafe.vault.name import SEALED, Kind, Name, is_volume, parse_name, stray_id
+from luksafe.vault.packet import MAX_SEALED_BYTES
 from luksafe.vault.trouble import explained
 
 HOME = "home"
@@ -147,4 +148,6 @@ def _make_folder(path: Path) -> None:
 
 
 def _limit_bytes(name: Name) -> int:
+    if name.kind in SEALED:
+        return MAX_SEALED_BYTES
     return MAX_PACKED_BYTES if name.kind is Kind.IMAGE else MAX_DOCUMENT_BYTES

@@ -9,14 +9,14 @@ from contextlib import suppress
 from luksafe.errors import LuksafeError, StoreError
 from luksafe.vault.catalog import Catalog, Key, check_file
 from luksafe.vault.marker import MARKER
-from luksafe.vault.name import Kind, Name
+from luksafe.vault.name import PACKET, Kind, Name
 from luksafe.vault.put import bury, put
 from luksafe.vault.record import Record
 from luksafe.vault.report import Problem, StoreSync
 from luksafe.vault.store import Store
 
 # The record comes last, as in a new backup: what has one is whole.
-_ORDER = (Kind.IMAGE, Kind.PROOF, Kind.SIGHTING, Kind.RECORD)
+_ORDER = (Kind.IMAGE, *PACKET, Kind.PROOF, Kind.SIGHTING, Kind.RECORD)
 _HISTORY = (Kind.SIGHTING, Kind.RECORD)
 
 

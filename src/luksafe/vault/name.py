@@ -13,7 +13,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ID = r"[0-9a-f]{32}(?:-[2-9]|-[1-9][0-9]{1,2})?"
 _NAME = re.compile(
     rf"(?P<volume>{_UUID.pattern}|{NO_UUID})/(?P<id>{_ID})"
-    r"(?P<suffix>\.hdr\.gz|\.json|\.forgotten\.json|\.(?:proof|seen)-(?P<tag>[0-9a-f]{16})\.json)"
+    r"(?P<suffix>\.hdr\.gz|\.json|\.forgotten\.json|\.age|\.p7m|\.(?:proof|seen|public)-(?P<tag>[0-9a-f]{16})\.json)"
 )
 _STRAY = re.compile(
     rf"(?P<volume>{_UUID.pattern}|{NO_UUID})/(?P<leftover>\.new-[0-9a-f]{{16}}-)?(?P<id>{_ID})\.[a-z0-9.-]{{1,80}}"
@@ -21,18 +21,26 @@ _STRAY = re.compile(
 
 
 class Kind(StrEnum):
-    """What a file of a backup is; the value begins its suffix."""
+    """What a file of a backup or of an escrow packet is; the value begins its suffix."""
 
     IMAGE = ".hdr.gz"
     RECORD = ".json"
     TOMBSTONE = ".forgotten.json"
     PROOF = ".proof-"
     SIGHTING = ".seen-"
+    SEALED_AGE = ".age"
+    SEALED_CMS = ".p7m"
+    PUBLIC_PART = ".public-"
+
+
+SEALED = (Kind.SEALED_AGE, Kind.SEALED_CMS)
+PACKET = (*SEALED, Kind.PUBLIC_PART)
+"""The files of an escrow packet, which has an id of its own (section 2.4)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Name:
-    """The name of one file: its volume folder, the id of its backup, its kind, and the tag of a proof or sighting."""
+    """The name of one file: its volume folder, the id of its backup, its kind, and the tag of one of several files."""
 
     volume: str
     id: str

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from luksafe.errors import DamagedInput, NotFound, StoreError
 from luksafe.vault.catalog import Key, check_file
-from luksafe.vault.name import Kind, Name
+from luksafe.vault.name import PACKET, SEALED, Kind, Name
 from luksafe.vault.record import Record
 from luksafe.vault.store import Store
 
-_BURIED = (Kind.IMAGE, Kind.PROOF)
+_BURIED = (Kind.IMAGE, Kind.PROOF, *PACKET)
+_NEVER_AGAIN = (Kind.IMAGE, *SEALED)
+"""What a store with a tombstone of it does not take again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ def put(store: Store, name: Name, data: bytes, record: Record | None) -> Placed:
 
     A damaged one is set aside first, never lost. ``record`` says what an image must be.
     """
-    if name.kind is Kind.IMAGE and _has_tombstone(store, name):
+    if name.kind in _NEVER_AGAIN and _has_tombstone(store, name):
         raise StoreError(
             f"{store.name} holds a tombstone of {name.id}, perhaps a damaged one, and is not given it again",
             code="forgotten",
@@ -43,7 +45,7 @@ def put(store: Store, name: Name, data: bytes, record: Record | None) -> Placed:
             if error.code not in ("damaged-input", "store-failing"):
                 raise
             aside = store.set_aside(name)
-    if name.kind is Kind.IMAGE and _has_tombstone(store, name):
+    if name.kind in _NEVER_AGAIN and _has_tombstone(store, name):
         store.remove(name)  # somebody forgot it meanwhile; either he removes the image, or we do
         raise StoreError(f"{name.id} was forgotten meanwhile", code="forgotten")
     return Placed(True, aside)

@@ -21,6 +21,8 @@ from luksafe.vault.forget import forget_backup
 from luksafe.vault.level import Levelling
 from luksafe.vault.lineage import Lineage
 from luksafe.vault.name import NO_UUID, Kind, Name, volume_folder
+from luksafe.vault.packet import PacketFiles
+from luksafe.vault.packets import StoredPacket, add_packet, list_packets
 from luksafe.vault.record import Proof, Record, Tombstone, encode, tag_of, timestamp
 from luksafe.vault.report import Added, Away, Check, Copy, Forgotten, Problem, Sync
 from luksafe.vault.resolve import resolve
@@ -125,15 +127,23 @@ class Vault:
         return added
 
     def add_proof(self, proof: Proof) -> list[Problem]:
-        """Store a proof in every store that is here. Raises ``NotFound``, ``StoreError`` when no store takes it."""
+        """Store a proof of a backup or packet in every store that is here. Raises ``NotFound``, ``StoreError``."""
         catalog = Catalog(self.stores)
         volume, backup_id = self._live_key(catalog, proof.id)
         data = encode(proof)
         name = Name(volume, backup_id, Kind.PROOF, tag_of(data))
         return put_everywhere(self.stores, [(name, data)], None)[1]
 
+    def packets(self, uuid: str | None = None) -> list[StoredPacket]:
+        """The escrow packets of a volume or of all, without those that were forgotten."""
+        return list_packets(Catalog(self.stores, volume_folder(uuid) if uuid is not None else ""))
+
+    def add_packet(self, uuid: str, packet: PacketFiles) -> Added:
+        """Store an escrow packet in every store that is here; see ``packets.add_packet``."""
+        return add_packet(self.stores, self.away, volume_folder(uuid), packet)
+
     def forget(self, backup_id: str, why: str, *, now: datetime, host: str = "") -> Forgotten:
-        """Remove a backup with a tombstone; see ``forget.forget_backup``."""
+        """Remove a backup or a packet with a tombstone; see ``forget.forget_backup``."""
         key = self._key(Catalog(self.stores), backup_id)
         tombstone = Tombstone(id=backup_id, when=timestamp(now), why=why, host=host)
         return forget_backup(self.stores, self.away, key, tombstone)
