@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+INSTALLED_CORE := $(VENV)/.installed-core
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
 .PHONY: help demo test test-slow test-vm lint format clean packages
@@ -14,13 +16,17 @@ help:
 	@echo "make lint       ruff, mypy --strict, the import contract"
 	@echo "make packages   which Debian packages the tests use, and which are missing"
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED_CORE): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "luksafe needs Python 3.11 or later"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[x509,paper,fuse,files,test,lint]'
+	$(PIP) --editable .
 	@touch $@
 
-demo: $(INSTALLED)
+$(INSTALLED): $(INSTALLED_CORE)
+	$(PIP) --editable '.[x509,paper,fuse,files,test,lint]'
+	@touch $@
+
+demo: $(INSTALLED_CORE)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo/run
 
 test: $(INSTALLED) packages
