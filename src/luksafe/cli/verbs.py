@@ -29,6 +29,7 @@ VERBS = (
     Verb(
         "restore", "recover", "luksafe.cli.restore", "Write a backup to a device: plan, confirm, save, write, verify."
     ),
+    Verb("repair", "recover", "luksafe.cli.repair", "Mend damaged metadata from what survives of it."),
     Verb("undo", "recover", "luksafe.cli.undo", "Put back what the last write replaced."),
     Verb("extract", "recover", "luksafe.cli.extract", "Decrypt the data into a file or a pipe, without root."),
     Verb("mount", "recover", "luksafe.cli.mount", "The decrypted data as a read-only file in a folder."),

@@ -1,0 +1,149 @@
+"""``luksafe repair``: rewrite damaged metadata from what survives."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
+from luksafe.cli.keys import KeyOptions, key_options
+from luksafe.cli.plans import print_plan
+from luksafe.cli.prompts import confirm
+from luksafe.cli.restore import outcome_to_json
+from luksafe.cli.text import human_size
+from luksafe.errors import Refused
+from luksafe.luks.inspection import Inspection
+from luksafe.luks.repair.effort import Effort
+from luksafe.ops.repair import FLAG_HELP, RepairPlan, RepairRequest, plan_repair
+from luksafe.ops.restore import look_again
+from luksafe.ops.write.apply import Applied, apply
+from luksafe.ops.write.plan import WritePlan
+
+DEFAULT_SECONDS = 600
+
+
+def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One option for each danger; the function gets the accepted ones as ``accepted``."""
+
+    def run(*args: Any, over: tuple[str, ...], **options: Any) -> Any:
+        accepted = [flag for flag in FLAG_HELP if options.pop(flag.removeprefix("--").replace("-", "_"))]
+        return function(*args, accepted=[*accepted, *(f"--over {name}" for name in over)], **options)
+
+    run.__doc__, run.__name__ = function.__doc__, function.__name__
+    run.__dict__.update(function.__dict__)
+    for flag, text in reversed(FLAG_HELP.items()):
+        run = click.option(flag, is_flag=True, help=text)(run)
+    return click.option("--over", multiple=True, metavar="NAME", help="Overwrite this filesystem (ext4, vfat …).")(run)
+
+
+@verb
+@click.argument("device")
+@click.option("--dry-run", is_flag=True, help="Stop after the plan.")
+@click.option("--take", type=click.Choice(["primary", "secondary"]), help="The copy to keep where the two contradict.")
+@click.option("--uuid", default="", help="The UUID to write where it is lost (LUKS1).")
+@click.option("--time", "seconds", type=click.IntRange(1), default=DEFAULT_SECONDS, help="Search at most so long (s).")
+@key_options
+@_danger_options
+def command(
+    app: App,
+    device: str,
+    dry_run: bool,
+    take: Literal["primary", "secondary"] | None,
+    uuid: str,
+    seconds: int,
+    key: KeyOptions,
+    accepted: list[str],
+) -> int:
+    """Mend the header on DEVICE from what survives of it: plan, confirm, save, write, read back, verify.
+
+    Checksums, the other copy and (with a key option) the passphrase judge; where the evidence is split it refuses and
+    shows both sides. 'luksafe undo DEVICE' puts the damaged bytes back.
+    """
+    workspace = app.workspace()
+    passphrase = key.passphrase(device) if key.is_given else None
+    request = RepairRequest(take, uuid, passphrase, key.limits)
+    with _SearchDisplay(app) as progress:
+        effort = Effort(seconds, progress, lambda label, s: app.say(f"searching for {label}: {_duration(s)} at most"))
+        planned = plan_repair(workspace, device, request, effort)
+    if planned.plan is None:
+        return _report_nothing(app, device, planned)
+    if dry_run:
+        return _report_plan(app, planned, planned.plan, accepted)
+    if not app.quiet and not app.json:
+        print_plan(app, planned.plan, to_stderr=True)
+    planned.plan.refuse_dangers(accepted)
+    confirm(app, f"Write this to {planned.plan.target.path}?")
+    done = apply(planned.plan, workspace, allow_in_use="--allow-in-use" in accepted, say=app.say)
+    seen = look_again(Path(device))
+    result = {**planned.to_json(), "done": True, **outcome_to_json(done, seen)}
+    app.emit(result, lambda: _print(device, planned, done, seen))
+    return EXIT_WARNINGS if seen.is_refused or planned.outcome.left else 0
+
+
+def _report_nothing(app: App, device: str, planned: RepairPlan) -> int:
+    """Nothing to write: because nothing is wrong, or because nothing here can mend it."""
+    app.emit({**planned.to_json(), "done": False}, lambda: _print_nothing(device, planned))
+    return EXIT_NEGATIVE if planned.outcome.left else 0
+
+
+def _print_nothing(device: str, planned: RepairPlan) -> None:
+    if not planned.outcome.left:
+        click.echo(f"{device}: nothing to repair, as far as the header itself can tell")
+        return
+    click.echo(f"{device}: cannot be repaired")
+    for text in planned.outcome.left:
+        click.echo(f"  {text}")
+    for text in planned.outcome.helps:
+        click.echo(f"  next: {text}")
+
+
+def _report_plan(app: App, planned: RepairPlan, plan: WritePlan, accepted: list[str]) -> int:
+    app.emit({**planned.to_json(), "done": False}, lambda: print_plan(app, plan, to_stderr=False))
+    return Refused.exit_status if plan.dangers_left(accepted) else 0
+
+
+def _print(device: str, planned: RepairPlan, done: Applied, seen: Inspection) -> None:
+    click.echo(f"repaired: {human_size(done.size_bytes)} written, read back, equal")
+    for proposal in planned.outcome.proposals:
+        click.echo(f"  {proposal.text}")
+    for text in planned.outcome.left:
+        click.echo(f"warning: not mended: {text}")
+    if seen.is_refused:
+        click.echo("warning: the header on the device is not valid: " + "; ".join(f.text for f in seen.findings))
+    click.echo(f"saved as undo entry {done.saved.entry.id} in {', '.join(map(str, done.saved.places))}")
+    click.echo(f"next: luksafe prove {device}   (to take it back: luksafe undo {device})")
+
+
+class _SearchDisplay:
+    """One line on stderr, on a terminal only, that tells how far a search is."""
+
+    def __init__(self, app: App) -> None:
+        self._is_shown = sys.stderr.isatty() and not app.quiet
+        self._drawn = 0.0
+
+    def __enter__(self) -> Callable[[str, int, int], None]:
+        return self._draw
+
+    def _draw(self, label: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self._is_shown and now - self._drawn > 0.2:
+            self._drawn = now
+            sys.stderr.write(f"\r\x1b[K{label}: {done * 100 // max(total, 1)} % of {total} candidates")
+            sys.stderr.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+
+
+def _duration(seconds: float) -> str:
+    """``12 s``, ``3 min``, ``5 h``."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(1, round(seconds))} s"

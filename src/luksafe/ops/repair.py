@@ -1,0 +1,170 @@
+"""Repair: proposals for a damaged header become a plan of the one write path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from luksafe.crypto.kdf import KdfLimits
+from luksafe.device.identity import DeviceFacts, describe
+from luksafe.device.source import DeviceReader, open_source
+from luksafe.device.usage import find_uses
+from luksafe.errors import KeyRejected, Refused, UsageError
+from luksafe.luks.inspection import inspect
+from luksafe.luks.luks1.binary_header import HEADER_BYTES
+from luksafe.luks.model import CopyName
+from luksafe.luks.repair.effort import Effort
+from luksafe.luks.repair.proposal import Evidence, Outcome, Patch, PatchedReader
+from luksafe.luks.repair.volume import propose_repair
+from luksafe.luks.unlock import unlock
+from luksafe.ops.interruption import require_no_interruption
+from luksafe.ops.keyslot_health import destroyed_keyslots
+from luksafe.ops.workspace import Workspace
+from luksafe.ops.write.plan import Danger, Phase, WritePlan, read_old
+from luksafe.probe.recognise import recognise
+from luksafe.probe.recognised import Kind
+from luksafe.reader import Reader
+from luksafe.secret import SecretBytes
+
+UNPROVEN_FLAG = "--allow-unproven"
+FLAG_HELP = {
+    UNPROVEN_FLAG: "Write what only the form of the header speaks for; no checksum and no passphrase proves it.",
+    "--allow-in-use": "The device is mounted, mapped or otherwise in use.",
+}
+"""Each danger has a flag of its own; ``--over NAME`` (a filesystem on the device) is the only one with a value."""
+LUKS1_PLACE = "LUKS1 header"
+_ORDER = ("secondary header", "primary header", LUKS1_PLACE)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairRequest:
+    """What the user asks for. ``take`` chooses a header copy; ``uuid`` replaces a lost one; ``passphrase`` proves."""
+
+    take: CopyName | None = None
+    uuid: str = ""
+    passphrase: SecretBytes | None = None
+    limits: KdfLimits = field(default_factory=KdfLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairPlan:
+    """What was found, and the write that mends it; ``plan`` is None when there is nothing to write."""
+
+    outcome: Outcome
+    plan: WritePlan | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Proposals, what is left, what helps, and the plan."""
+        return {
+            "proposals": [
+                {"code": p.code, "text": p.text, "why": p.why, "evidence": p.evidence.value}
+                for p in self.outcome.proposals
+            ],
+            "left": list(self.outcome.left),
+            "helps": list(self.outcome.helps),
+            "plan": self.plan.to_json() if self.plan else None,
+        }
+
+
+def plan_repair(workspace: Workspace, device: str, request: RepairRequest, effort: Effort) -> RepairPlan:
+    """The plan to mend the header on ``device``. Nothing is written.
+
+    Raises Refused, with both sides, where the evidence is split and ``request.take`` does not choose.
+    """
+    facts = describe(device)
+    require_no_interruption(workspace, facts)
+    with open_source(device) as reader:
+        _require_plain(reader)
+        outcome = propose_repair(
+            reader,
+            workspace.random_bytes,
+            effort,
+            take=request.take,
+            uuid=request.uuid,
+            key_at_hand=request.passphrase is not None,
+        )
+        if outcome.sides:
+            raise _split(device, outcome)
+        return RepairPlan(outcome, make_plan(facts, reader, outcome, request) if outcome.proposals else None)
+
+
+def make_plan(facts: DeviceFacts, reader: Reader, outcome: Outcome, request: RepairRequest) -> WritePlan:
+    """The write plan of the proposals: key material first, the primary copy last."""
+    after = PatchedReader(reader, outcome.patches)
+    header = inspect(after).require_header()
+    proof = _prove(after, request)
+    notes = [proof] if proof else []
+    lost = destroyed_keyslots(after, header)
+    if lost:
+        notes.append(f"the key material of keyslot {', '.join(map(str, lost))} is destroyed; no repair brings it back")
+    notes += [f"not mended: {text}" for text in outcome.left]
+    return WritePlan(
+        purpose="repair",
+        target=facts,
+        phases=tuple(_phases(reader, outcome.patches)),
+        dangers=tuple(_dangers(facts, reader, outcome, is_proven=bool(proof))),
+        changes=tuple(f"{proposal.text}: {proposal.why}" for proposal in outcome.proposals),
+        notes=tuple(notes),
+        source=", ".join(dict.fromkeys(proposal.code for proposal in outcome.proposals)),
+        uuid=header.uuid,
+    )
+
+
+def _require_plain(reader: DeviceReader) -> None:
+    if reader.kind == "packed":
+        raise UsageError(f"{reader.path} is packed; unpack it first: gunzip -k {Path(reader.path).name}")
+
+
+def _split(device: str, outcome: Outcome) -> Refused:
+    sides = "; ".join(f"the {side.copy} header says: {side.text}" for side in outcome.sides)
+    commands = "   or   ".join(f"luksafe repair {device} {side.option}" for side in outcome.sides)
+    refused = Refused(
+        f"the two copies of the header contradict each other, and nothing tells which is right: {sides}",
+        code="split-evidence",
+        hint=f"choose: {commands}",
+    )
+    refused.result = {
+        "sides": [{"copy": side.copy, "text": side.text, "option": side.option} for side in outcome.sides]
+    }
+    return refused
+
+
+def _prove(after: Reader, request: RepairRequest) -> str:
+    """Words for the notes when the passphrase opens the repaired header; empty without one. Raises KeyRejected."""
+    if request.passphrase is None:
+        return ""
+    try:
+        unlocked = unlock(after, inspect(after).require_header(), request.passphrase, limits=request.limits)
+    except KeyRejected as rejected:
+        hint = "if a keyslot is damaged too: add --keyslot N; without a key option the header alone is repaired"
+        raise KeyRejected(f"after the repair {rejected}", hint=hint) from rejected
+    unlocked.volume_key.wipe()
+    return f"proven: the passphrase opens keyslot {unlocked.keyslot} of the repaired header"
+
+
+def _phases(reader: Reader, patches: Sequence[Patch]) -> Iterator[Phase]:
+    for what in sorted({patch.what for patch in patches}, key=lambda w: _ORDER.index(w) if w in _ORDER else -1):
+        chosen = [patch for patch in patches if patch.what == what]
+        if what == LUKS1_PLACE:
+            chosen = [Patch(0, PatchedReader(reader, chosen).read_at(0, HEADER_BYTES), what)]
+        yield Phase(what, tuple(read_old(reader, patch.offset, patch.data, what) for patch in chosen))
+
+
+def _dangers(facts: DeviceFacts, reader: Reader, outcome: Outcome, *, is_proven: bool) -> Iterator[Danger]:
+    for use in find_uses(facts.path):
+        yield Danger("in-use", use.detail, "--allow-in-use")
+    guesses = [p.text for p in outcome.proposals if p.evidence is Evidence.STRUCTURE]
+    if guesses and not is_proven:
+        text = f"nothing but the form of the header speaks for this: {'; '.join(guesses)} (--key-file F would prove it)"
+        yield Danger("unproven", text, UNPROVEN_FLAG)
+    for found in recognise(reader):
+        # swap, LVM, RAID and partition tables are a sector that was laid over the header; a filesystem has more
+        if found.kind is Kind.FILESYSTEM and found.copy == "primary" and _touches(found.offset, found.length, outcome):
+            text = f"there is a {found.name} filesystem on the device; this would damage it"
+            yield Danger("foreign-filesystem", text, f"--over {found.name}")
+
+
+def _touches(offset: int, length: int, outcome: Outcome) -> bool:
+    return any(p.offset < offset + length and offset < p.offset + len(p.data) for p in outcome.patches)
