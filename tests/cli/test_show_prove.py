@@ -109,7 +109,7 @@ def test_a_wrong_sector_size_is_noticed(world):
     disk = world.image(data=luks2_image() + encrypted(swap_area(), 4096))
     ran = world.run("prove", disk, "--key-file", world.key_file, "--data", disk, "--json")
     assert ran.status == 10
-    assert "swap with sectors of 4096" in ran.json["data"]["why"]
+    assert "sectors of 4096 bytes it decrypts to swap" in ran.json["data"]["why"]
 
 
 def test_foreign_data_are_noticed_and_not_counted_as_proof(world):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from luksafe.crypto.kdf import KdfLimits
 from luksafe.device.source import open_source
 from luksafe.errors import KeyRejected, LuksafeError, NotFound
 from luksafe.luks.compact import capture
-from luksafe.luks.model import Header, Segment
+from luksafe.luks.model import Header
 from luksafe.luks.unlock import Unlocked, unlock, verify_volume_key
 from luksafe.ops.record import uuid_of
 from luksafe.ops.target import Target
@@ -20,13 +20,10 @@ from luksafe.reader import Reader, SliceReader
 from luksafe.secret import SecretBytes
 from luksafe.vault.name import base_id, image_id
 from luksafe.vault.record import Proof, timestamp
+from luksafe.view.sense import find_better, make_sense
 from luksafe.view.stream import DecryptedReader
 
-SECTOR_SIZES = (512, 1024, 2048, 4096)
 LOOKED_AT_BYTES = 2 << 20
-COMPARED_BYTES = 256 << 10
-MOST_DISTINCT = 160
-"""512 random bytes have about 222 distinct values, with a deviation of 5: noise never has so few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ def _look_at_data(path: Path, header: Header, opened: Unlocked) -> DataProof:
 
 
 def examine_data(ciphertext: Reader, header: Header, volume_key: SecretBytes, digest_id: int) -> DataProof:
-    """Decrypt the start of the data and say what it is; where it is noise, say with which sector size it is not."""
+    """Decrypt samples of the data and say what they are; of noise, say with which parameters it would be none."""
     segments = [s for s in header.data_segments if s.id in header.digests[digest_id].segments]
     if not segments or ciphertext.size_bytes <= segments[0].offset:
         return DataProof(False, why="there are no data here")
@@ -125,40 +122,17 @@ def examine_data(ciphertext: Reader, header: Header, volume_key: SecretBytes, di
         return DataProof(
             True, "unwritten", "the data area holds zeros: nothing was ever written to it, or it was trimmed"
         )
-    content = recognise_content(_decrypted(ciphertext, segments, volume_key))
-    own = segments[0].sector_size
-    best = max(SECTOR_SIZES, key=lambda size: (_structured_blocks(ciphertext, segments, volume_key, size), size == own))
-    if best != own:
-        # with too large a size the first 512 bytes of each sector still decrypt: one superblock there proves little
-        other = recognise_content(_decrypted(ciphertext, segments, volume_key, best))
-        why = f"noise with sectors of {own} bytes, but {other.name} with sectors of {best}"
-        return DataProof(True, content.name, why, makes_sense=False)
-    if content.plausible is not False:
+    volume = DecryptedReader(ciphertext, segments, {segment.id: volume_key for segment in segments})
+    content, sense = recognise_content(volume), make_sense(volume)
+    if content.plausible is not False and not sense.is_patchy:
         return DataProof(True, content.name, content.why, content.plausible)
-    why = "decrypts to noise: not this volume's data, wrong parameters, or never written since it was formatted"
-    return DataProof(True, content.name, why, makes_sense=False)
+    better = find_better(ciphertext, segments[0], volume_key)
+    hope = f"; but {better.text}" if better else ""
+    return DataProof(True, content.name, f"{sense.text}{hope}", makes_sense=False)
 
 
 def _never_written(ciphertext: Reader, offset: int) -> bool:
     return not any(ciphertext.read_at(offset, LOOKED_AT_BYTES))
-
-
-def _decrypted(
-    ciphertext: Reader, segments: list[Segment], volume_key: SecretBytes, sector_size: int | None = None
-) -> DecryptedReader:
-    if sector_size is not None:
-        segments = [replace(segment, sector_size=sector_size) for segment in segments]
-    return DecryptedReader(ciphertext, segments, {segment.id: volume_key for segment in segments})
-
-
-def _structured_blocks(ciphertext: Reader, segments: list[Segment], volume_key: SecretBytes, sector_size: int) -> int:
-    """How many 512-byte blocks at the start are no noise when decrypted with this sector size."""
-    try:
-        plain = _decrypted(ciphertext, segments, volume_key, sector_size).read_at(0, COMPARED_BYTES)
-    except (LuksafeError, OSError):
-        return 0
-    blocks = (plain[at : at + 512] for at in range(0, len(plain), 512))
-    return sum(len(set(block)) < MOST_DISTINCT for block in blocks)
 
 
 def _note(workspace: Workspace, backup_id: str, report: ProofReport) -> None:
