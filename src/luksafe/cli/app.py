@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from functools import update_wrapper
 from pathlib import Path
-from typing import Any, ClassVar, Concatenate, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, Self
 
 import click
 
 from luksafe.errors import LuksafeError
-from luksafe.ops.workspace import Workspace
+
+if TYPE_CHECKING:
+    from luksafe.ops.workspace import Workspace
 
 Parameters = ParamSpec("Parameters")
 
@@ -59,6 +61,8 @@ class App:
 
     def workspace(self) -> Workspace:
         """What operations work with."""
+        from luksafe.ops.workspace import Workspace  # `--help` needs none
+
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "luksafe"
         return Workspace(self.vault_home(), state_folder=state)
 

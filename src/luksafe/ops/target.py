@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from luksafe.device.lock import metadata_lock
 from luksafe.device.source import open_source
@@ -15,7 +16,9 @@ from luksafe.luks.finding import Finding, Severity
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader, Reader
-from luksafe.vault.backup import Backup
+
+if TYPE_CHECKING:
+    from luksafe.vault.backup import Backup
 
 VAULT_PREFIX = "vault:"
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from luksafe import __version__
-from luksafe.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from luksafe.vault.vault import Vault
 
 
 def utc_now() -> datetime:
@@ -35,8 +37,10 @@ class Workspace:
     @property
     def host_name(self) -> str:
         """This host's name."""
-        return self.host or socket.gethostname()
+        return self.host or os.uname().nodename
 
     def open_vault(self, *, create: bool = False) -> Vault:
         """The vault with all its stores, to be closed (``with``). Raises NotFound when there is none yet."""
+        from luksafe.vault.vault import Vault  # costs start-up time, and `show IMAGE` needs no vault
+
         return Vault.open(self.vault_home, random=self.random_bytes, create=create)
