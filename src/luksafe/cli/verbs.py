@@ -39,6 +39,7 @@ VERBS = (
     Verb(
         "rebuild", "recover", "luksafe.cli.rebuild", "A new header round a volume key: of a mapping, a file, a packet."
     ),
+    Verb("escrow", "escrow", "luksafe.cli.escrow.group", "Seal volume keys and recovery keys; open and use packets."),
     Verb("paper", "escrow", "luksafe.cli.paper", "Sheets of paper: print them, read them back from scans or typing."),
 )
 

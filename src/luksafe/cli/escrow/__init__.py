@@ -1,0 +1,1 @@
+"""``luksafe escrow``: one module for each of its verbs."""

@@ -1,0 +1,42 @@
+"""``luksafe escrow``: the group of its verbs, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+VERBS = {
+    "save": ("save", "Seal the key of DEVICE to the people who may need it."),
+    "show": ("show", "What a packet is, without opening it; all packets of the vault."),
+    "open": ("open_", "Open a packet: its secret, alone, on standard output."),
+    "verify": ("verify", "Does a packet still open its device?"),
+}
+
+
+class EscrowGroup(click.Group):
+    """Finds its verbs in the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command behind a verb; None when there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"luksafe.cli.escrow.{VERBS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The verbs from the table alone."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=EscrowGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def command() -> None:
+    """Packets that hold a volume's key, sealed to the people who may need it.
+
+    PACKET is a file, or a packet in the vault by its id or the UUID of its volume.
+    """

@@ -1,0 +1,112 @@
+"""``luksafe escrow show``: what a packet is, without opening it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.text import count, table
+from luksafe.escrow.recipients.interface import OPEN_WITH
+from luksafe.luks.model import Json
+from luksafe.ops.escrow.found import FoundPacket, find_packet, packets_in_vault
+from luksafe.vault.name import is_uuid
+
+
+@verb
+@click.argument("packet", required=False)
+def command(app: App, packet: str | None) -> int:
+    """Say what PACKET is: of which volume, what kind, sealed to whom. Without PACKET, list those of the vault."""
+    if packet is None or is_uuid(packet):
+        found = packets_in_vault(app.workspace(), packet)
+        app.emit({"packets": [_to_json(each) for each in found]}, lambda: _list(found))
+        return 0
+    one = find_packet(app.workspace(), packet)
+    if one.problem:
+        app.warn(f"{one.description}: {one.problem}")
+    app.emit(_to_json(one), lambda: _lines(one))
+    return EXIT_WARNINGS if one.problem else 0
+
+
+def _to_json(found: FoundPacket) -> Json:
+    public = found.public
+    known: Json = {
+        "id": "",
+        "uuid": "",
+        "format": "",
+        "kinds": [],
+        "host": "",
+        "when": "",
+        "recipients": [],
+        "shares": None,
+        "sealed_sha256": "",
+    }
+    if public is not None:
+        known |= {
+            "id": public.packet_id,
+            "uuid": public.uuid,
+            "format": public.format,
+            "kinds": list(public.kinds),
+            "host": public.host,
+            "when": f"{public.when:%Y-%m-%dT%H:%M:%SZ}",
+            "recipients": [name.to_json() for name in public.recipients],
+            "shares": public.shares.to_json() if public.shares else None,
+            "sealed_sha256": public.sealed_sha256,
+        }
+    return {
+        **known,
+        "scheme": found.packet.scheme,
+        "open_with": OPEN_WITH[found.packet.scheme],
+        "size": len(found.packet.sealed),
+        "stored_as": found.vault_id,
+        "stores": list(found.stores),
+        "file": str(found.path) if found.path else "",
+        "proofs": [{"when": proof.when, "method": proof.method, "host": proof.host} for proof in found.proofs],
+        "problem": found.problem,
+    }
+
+
+def _list(packets: list[FoundPacket]) -> Iterator[str]:
+    head = ("packet", "volume", "holds", "sealed for", "made", "proven")
+    rows = [_row(found) for found in packets]
+    yield from table(rows, head) if rows else ("no packets; next: luksafe escrow save DEVICE --recipient R",)
+
+
+def _row(found: FoundPacket) -> tuple[str, ...]:
+    proven = found.proofs[-1].when[:10] if found.proofs else "never"
+    public = found.public
+    if public is None:
+        return (found.vault_id[:16], "?", "?", found.packet.scheme, "?", proven)
+    kinds = ", ".join(public.kinds)
+    return (public.packet_id, public.uuid, kinds, _whom(found), f"{public.when:%Y-%m-%d}", proven)
+
+
+def _whom(found: FoundPacket) -> str:
+    public = found.public
+    if public is None or not public.recipients:
+        return found.packet.scheme
+    if public.shares:
+        return f"{public.shares.threshold} of {public.shares.count} shares"
+    first, *others = public.recipients
+    return f"{first.kind} {first.name[:20]}" + (f" and {len(others)} more" if others else "")
+
+
+def _lines(found: FoundPacket) -> Iterator[str]:
+    public = found.public
+    scheme = found.packet.scheme
+    if public is None:
+        yield f"{found.description}: a packet ({scheme}); its public part is not at hand, so only opening it tells more"
+    else:
+        yield f"packet {public.packet_id}: {', '.join(public.kinds)}"
+        yield f"  volume  {public.uuid or '(no UUID)'} ({public.format})"
+        yield f"  host    {public.host}"
+        yield f"  made    {public.when:%Y-%m-%d %H:%M} UTC"
+        for name in public.recipients:
+            yield f"  for     {name.name} ({name.kind}{', ' + name.fingerprint if name.fingerprint else ''})"
+    where = ", ".join(found.stores) if found.stores else str(found.path or "")
+    yield f"  where   {where} ({count(len(found.packet.sealed), 'byte')})"
+    for proof in found.proofs:
+        yield f"  proof   {proof.when}: {proof.method}"
+    yield f"  opens   luksafe escrow open {found.path or (public.packet_id if public else found.vault_id)}"
+    yield f"  or      {OPEN_WITH[scheme]}"
