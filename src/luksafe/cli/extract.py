@@ -88,7 +88,7 @@ def _to_json(opened: View, out: str, done: Extraction) -> dict[str, Any]:
         "uuid": opened.uuid,
         "out": out,
         "size": done.mapfile.size_bytes,
-        "found": list(opened.found),
+        "found": opened.found,
         "bad": [{"offset": block.offset_bytes, "length": block.size_bytes} for block in done.bad],
         "sha256": done.sha256,
         "warnings": list(opened.warnings),

@@ -39,7 +39,7 @@ def command(app: App, view: ViewOptions, folder: Path, inner: str, allow_other: 
 
         def ready() -> None:
             file = folder / FILE_NAME
-            result = {"file": str(file), "size": opened.volume.size_bytes, "found": list(opened.found)}
+            result = {"file": str(file), "size": opened.volume.size_bytes, "found": opened.found}
             app.emit(result, lambda: click.echo(str(file)))
             app.say(f"mounted; look inside with: mount -o ro,loop {file} /mnt")
 

@@ -74,7 +74,7 @@ def _say_ready(app: App, opened: View, uri: str, export: Export) -> None:
     result = {
         "uri": uri,
         "size": export.size_bytes,
-        "found": list(opened.found),
+        "found": opened.found,
         "writable": export.writable is not None,
         "warnings": list(opened.warnings),
     }

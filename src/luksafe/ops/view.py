@@ -16,10 +16,12 @@ from luksafe.luks.finding import Severity
 from luksafe.luks.model import Header, Segment
 from luksafe.luks.unlock import open_keyslot, unlock, verify_volume_key
 from luksafe.ops.target import Target
+from luksafe.probe.content import Content, recognise_content
+from luksafe.probe.recognised import Confidence
 from luksafe.reader import Reader, SliceReader
 from luksafe.secret import SecretBytes
 from luksafe.view.inside.volumes import InnerVolume, choose, inner_volumes
-from luksafe.view.sense import find_better, make_sense
+from luksafe.view.parameters import find_parameters
 from luksafe.view.stream import DecryptedReader, open_volume
 
 SMALLEST_PAGE_BYTES = 4096
@@ -59,7 +61,7 @@ class View:
     volume: DecryptedReader
     uuid: str
     description: str
-    found: tuple[str, ...]
+    found: str
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -159,18 +161,27 @@ def _examine(
     accept_noise: bool,
 ) -> View:
     """Look whether it makes sense. A key that is proven by its own header may well open a volume never written to."""
-    sense = make_sense(volume)
+    content = _content(volume)
     warnings = [finding.text for finding in volume.findings if finding.severity is not Severity.INFO]
     notes = [finding.text for finding in volume.findings if finding.severity is Severity.INFO]
-    makes_none = sense.is_noise or sense.is_patchy
-    if makes_none and key.by_hand is not None and key.volume_key is not None:
-        better = find_better(ciphertext, key.by_hand.segment(), key.volume_key)
-        text = f"{sense.text}; {better.text}" if better else sense.text
+    text = f"decrypts to {content.name}" if content.plausible else f"decrypts to {content.name}: {content.why}"
+    if content.plausible is not False:
+        notes.append(text)
+    elif key.by_hand is not None and key.volume_key is not None:
+        better = find_parameters(ciphertext, key.by_hand.segment(), key.volume_key)
+        text = f"{text}; but {better.text}" if better else text
         if not accept_noise:
             raise Refused(text, hint="correct the parameters; --accept-noise goes on all the same", code="noise")
         warnings.append(text)
-    elif makes_none and is_foreign:
-        warnings.append(f"{sense.text}. Is this the right device for this header?")
+    elif is_foreign:
+        warnings.append(f"{text}. Is this the right device for this header?")
     else:
-        notes.append(sense.text)
-    return View(volume, uuid, description, sense.found, tuple(notes), tuple(warnings))
+        notes.append(text)
+    return View(volume, uuid, description, content.name, tuple(notes), tuple(warnings))
+
+
+def _content(volume: Reader) -> Content:
+    try:
+        return recognise_content(volume)
+    except OSError as error:
+        return Content("unknown", f"the start of the volume cannot be read: {error}", Confidence.LIKELY, None)
