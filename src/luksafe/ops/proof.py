@@ -20,7 +20,7 @@ from luksafe.reader import Reader, SliceReader
 from luksafe.secret import SecretBytes
 from luksafe.vault.name import base_id, image_id
 from luksafe.vault.record import Proof, timestamp
-from luksafe.view.sense import find_better, make_sense
+from luksafe.view.parameters import find_parameters
 from luksafe.view.stream import DecryptedReader
 
 LOOKED_AT_BYTES = 2 << 20
@@ -123,12 +123,13 @@ def examine_data(ciphertext: Reader, header: Header, volume_key: SecretBytes, di
             True, "unwritten", "the data area holds zeros: nothing was ever written to it, or it was trimmed"
         )
     volume = DecryptedReader(ciphertext, segments, {segment.id: volume_key for segment in segments})
-    content, sense = recognise_content(volume), make_sense(volume)
-    if content.plausible is not False and not sense.is_patchy:
+    content = recognise_content(volume)
+    if content.plausible is not False:
         return DataProof(True, content.name, content.why, content.plausible)
-    better = find_better(ciphertext, segments[0], volume_key)
+    better = find_parameters(ciphertext, segments[0], volume_key)
     hope = f"; but {better.text}" if better else ""
-    return DataProof(True, content.name, f"{sense.text}{hope}", makes_sense=False)
+    what = "noise: " if content.name == "random" else ""
+    return DataProof(True, content.name, f"{what}{content.why}{hope}", makes_sense=False)
 
 
 def _never_written(ciphertext: Reader, offset: int) -> bool:

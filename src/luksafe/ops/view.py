@@ -164,7 +164,8 @@ def _examine(
     content = _content(volume)
     warnings = [finding.text for finding in volume.findings if finding.severity is not Severity.INFO]
     notes = [finding.text for finding in volume.findings if finding.severity is Severity.INFO]
-    text = f"decrypts to {content.name}" if content.plausible else f"decrypts to {content.name}: {content.why}"
+    name = "noise" if content.name == "random" else content.name
+    text = f"decrypts to {name}" if content.plausible else f"decrypts to {name}: {content.why}"
     if content.plausible is not False:
         notes.append(text)
     elif key.by_hand is not None and key.volume_key is not None:
