@@ -41,17 +41,15 @@ class _Shape:
     key_words: int
     words: int
     period: int
-    rhythms: tuple[int, ...]
+    rhythms: NDArray[np.uint64]
 
 
 def _shape(key_bits: int) -> _Shape:
     key_words = key_bits // 32
     period = 6 if key_bits == 192 else 4
     # One byte for each of eight words, 1 where the rule holds: as an integer, for each place of the first exception.
-    rhythms = (bytes((word - first) % period != 0 for word in range(_RHYTHM)) for first in range(period))
-    return _Shape(
-        key_bits, key_words, SCHEDULE_BYTES[key_bits] // 4, period, tuple(int.from_bytes(r, "little") for r in rhythms)
-    )
+    rhythms = [bytes((word - first) % period != 0 for word in range(_RHYTHM)) for first in range(period)]
+    return _Shape(key_bits, key_words, SCHEDULE_BYTES[key_bits] // 4, period, np.frombuffer(b"".join(rhythms), "<u8"))
 
 
 class ScheduleScanner:
@@ -71,7 +69,11 @@ class ScheduleScanner:
         self._sampled, self._previous = self._column(_SAMPLE), self._column(_SAMPLE - 1)
         self._earlier = [self._column(_SAMPLE - shape.key_words) for shape in self._shapes]
         self._sums: Words = np.empty((2, self._rows), np.uint32)
-        self._holds: Flags = np.empty((len(self._shapes), 2, self._rows), np.bool_)
+        # (Padded to whole integers, so that eight flags are joined at a time.)
+        flags = np.zeros((2 * len(self._shapes), -(-self._rows // 8)), "<u8")
+        self._flags_by_eight = flags
+        self._holds: Flags = flags.view(np.bool_).reshape(len(self._shapes), 2, -1)[:, :, : self._rows]
+        self._any_by_eight: NDArray[np.uint64] = np.empty(flags.shape[1], "<u8")
 
     def scan(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Offset and key bits of every schedule that begins in ``start`` … ``stop`` (multiples of 4)."""
@@ -101,28 +103,31 @@ class ScheduleScanner:
         np.bitwise_xor(self._sampled, self._previous, out=self._sums)
         for earlier, holds in zip(self._earlier, self._holds):
             np.equal(self._sums, earlier, out=holds)
-        return bool(self._holds.any())
+        np.bitwise_or.reduce(self._flags_by_eight, axis=0, out=self._any_by_eight)
+        return bool(self._any_by_eight.any())
 
     def _look_closer(self, last_word: int) -> set[tuple[int, int]]:
-        rows = np.flatnonzero(self._holds.any((0, 1)))
+        """First word and key bits of the schedules that begin before ``last_word``."""
+        rows = np.flatnonzero(self._any_by_eight.view(np.bool_))
+        rows = rows[(self._sampled[0, rows] | self._sums[0, rows] | self._sums[1, rows]) != 0]
+        if not rows.size:
+            return set()
         line = self._lines[rows].view("<u4").reshape(-1, 16)
         sums = line[:, _SAMPLE:] ^ line[:, _SAMPLE - 1 : -1]
         found: set[tuple[int, int]] = set()
         for shape in self._shapes:
             before = line[:, _SAMPLE - shape.key_words : -shape.key_words]
-            seen = (sums == before).view("<u8").ravel()
-            for phase, rhythm in enumerate(shape.rhythms):
-                fitting = rows[seen == rhythm]
-                if fitting.size:
-                    exceptions = fitting * _ROW_WORDS + _SAMPLE + phase
-                    found.update((word, shape.key_bits) for word in self._confirm(exceptions, shape, last_word))
+            seen = (sums == before).view("<u8")
+            fitting, phases = np.nonzero(seen == shape.rhythms)
+            if fitting.size:
+                exceptions = rows[fitting] * _ROW_WORDS + _SAMPLE + phases
+                found.update((word, shape.key_bits) for word in self._confirm(exceptions, shape, last_word))
         return found
 
     def _confirm(self, exceptions: NDArray[np.intp], shape: _Shape, last_word: int) -> Iterator[int]:
         """The true beginnings of schedules that have an exception to the rule at the given words."""
         # (An exception is word n, 2n, 3n … of its schedule; with 256 bits also the words half-way between.)
-        back = np.arange(shape.key_words, shape.words, shape.period)
-        starts = np.unique(exceptions[:, None] - back)
+        starts = (exceptions[:, None] - np.arange(shape.key_words, shape.words, shape.period)).ravel()
         starts = starts[(starts >= 0) & (starts < last_word)]
         n = shape.key_words
         turned = self._octets[starts + n - 1][:, [1, 2, 3, 0]]

@@ -10,7 +10,7 @@ from luksafe.ops.workspace import Workspace
 
 def interruption_words(workspace: Workspace, facts: DeviceFacts) -> str:
     """What to tell about an interrupted write to this device; empty when there is none."""
-    entry = interrupted_entry(workspace, facts)
+    entry = interrupted_entry(workspace, facts.target_key)
     if entry is None:
         return ""
     return f"a write to {facts.path} was interrupted ({entry.manifest.why}, {entry.manifest.when})"

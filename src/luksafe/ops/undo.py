@@ -9,7 +9,7 @@ from typing import Literal
 
 from luksafe.device.identity import DeviceFacts, describe
 from luksafe.device.source import open_source
-from luksafe.errors import NotFound, StoreError
+from luksafe.errors import NotFound
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger, Phase, Write, WritePlan
 from luksafe.ops.write.saving import find_entries, mark_everywhere, read_entry
@@ -18,7 +18,6 @@ from luksafe.vault.undo import Replacement, UndoEntry, UndoState
 
 Direction = Literal["undo", "finish"]
 CHANGED_FLAG = "--allow-changed"
-SECTOR_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +35,14 @@ class UndoPlan:
         return all(write.old == write.new for write in self.write.writes)
 
 
-def interrupted_entry(workspace: Workspace, facts: DeviceFacts) -> UndoEntry | None:
-    """The latest write to a device, if it was interrupted half way; None too where there is no vault.
-
-    One that was never noted as done, but whose bytes are all in place (or none of them), did no harm.
-    """
+def interrupted_entry(workspace: Workspace, target_key: str) -> UndoEntry | None:
+    """The latest write to a device that may have been interrupted; None when there is none, or no vault."""
     try:
-        latest = next(iter(find_entries(workspace, facts.target_key)), None)
+        entries = find_entries(workspace, target_key)
     except NotFound:
         return None
-    if latest is None or latest.state is not UndoState.PENDING:
-        return None
-    try:
-        parts, now = _compare_with_device(workspace, latest, Path(facts.path))
-    except (StoreError, OSError):
-        return latest  # it cannot be told that it did no harm
-    return latest if _progress(parts, now) in ("between", "changed") else None
+    latest = next(iter(entries), None)
+    return latest if latest is not None and latest.state is UndoState.PENDING else None
 
 
 def plan_undo(
@@ -62,7 +53,10 @@ def plan_undo(
     Raises NotFound when there is nothing to undo.
     """
     facts = describe(device)
-    entry, replacements, now = _choose(workspace, facts, entry_id, direction)
+    entry = _choose(find_entries(workspace, facts.target_key), facts, entry_id, direction)
+    replacements = read_entry(workspace, entry)
+    with open_source(device) as reader:
+        now = [_read(reader, part) for part in replacements]
     progress = _progress(replacements, now)
     phases = _phases(entry, replacements, now, direction)
     dangers = [Danger("changed-since", _changed_words(entry), CHANGED_FLAG)] if progress == "changed" else []
@@ -101,30 +95,15 @@ def _changed_words(entry: UndoEntry) -> str:
     return f"the header was changed after the write of {entry.manifest.when}; undoing it loses those changes"
 
 
-def _choose(
-    workspace: Workspace, facts: DeviceFacts, entry_id: str | None, direction: Direction
-) -> tuple[UndoEntry, list[Replacement], list[bytes]]:
-    """The entry to work on, its contents, and what the device holds in their place."""
-    entries = find_entries(workspace, facts.target_key)
-    for entry in entries:
-        if entry.id != entry_id and (entry_id or _is_undo(entry) or entry.state not in _UNDOABLE):
-            continue
-        parts, now = _compare_with_device(workspace, entry, Path(facts.path))
-        # a write that died before its first byte is nothing to undo: the one before it is meant
-        never_begun = entry.state is UndoState.PENDING and _progress(parts, now) == "old"
-        if entry_id or direction == "finish" or not never_begun:
-            return entry, parts, now
-    hint = f"see what was written to it: luksafe undo {facts.path} --list" if entries else ""
+def _choose(entries: Sequence[UndoEntry], facts: DeviceFacts, entry_id: str | None, direction: Direction) -> UndoEntry:
+    if entry_id is not None:
+        named = [entry for entry in entries if entry.id == entry_id]
+    else:
+        named = [e for e in entries if not _is_undo(e) and e.state in (UndoState.PENDING, UndoState.DONE)]
+    if named:
+        return named[0]
+    hint = "see what was written to it: luksafe undo --list" if entries else "its bytes were never replaced by luksafe"
     raise NotFound(f"there is nothing to {direction} on {facts.path}", code="nothing-to-undo", hint=hint)
-
-
-_UNDOABLE = (UndoState.PENDING, UndoState.DONE)
-
-
-def _compare_with_device(workspace: Workspace, entry: UndoEntry, device: Path) -> tuple[list[Replacement], list[bytes]]:
-    parts = read_entry(workspace, entry)
-    with open_source(device) as reader:
-        return parts, [_read(reader, part) for part in parts]
 
 
 def _is_undo(entry: UndoEntry) -> bool:
@@ -144,20 +123,13 @@ def _progress(parts: Sequence[Replacement], now: Sequence[bytes]) -> Literal["ol
         return "new"
     if all(seen == part.old for part, seen in zip(parts, now, strict=True)):
         return "old"
-    torn = all(_is_torn(seen, part) for part, seen in zip(parts, now, strict=True))
-    return "between" if torn else "changed"
-
-
-def _is_torn(seen: bytes, part: Replacement) -> bool:
-    """Whether every sector is old, new, or begun with the new bytes and not ended: what a dying write leaves."""
-    for at in range(0, len(seen), SECTOR_BYTES):
-        now, old, new = (data[at : at + SECTOR_BYTES] for data in (seen, part.old, part.new))
-        if now in (old, new):
-            continue
-        begun = next(place for place, byte in enumerate(now) if byte != new[place])
-        if now[begun:] != old[begun:]:
-            return False
-    return True
+    for part, seen in zip(parts, now, strict=True):
+        # a torn write leaves new bytes in front, or whole sectors of either kind
+        if any(
+            seen[i : i + 512] not in (part.old[i : i + 512], part.new[i : i + 512]) for i in range(0, len(seen), 512)
+        ):
+            return "changed"
+    return "between"
 
 
 def _phases(entry: UndoEntry, parts: Sequence[Replacement], now: Sequence[bytes], direction: Direction) -> list[Phase]:
@@ -168,8 +140,7 @@ def _phases(entry: UndoEntry, parts: Sequence[Replacement], now: Sequence[bytes]
         for part, seen in zip(parts, now, strict=True)
     }
     order = entry.manifest.facts.get("order")
-    listed = [group for group in order if isinstance(group, list)] if isinstance(order, list) else []
-    groups = [[at for at in group if isinstance(at, int) and at in writes] for group in listed]
+    groups = [[offset for offset in group if offset in writes] for group in order] if isinstance(order, list) else []
     rest = sorted(set(writes) - {offset for group in groups for offset in group})
     return [
         Phase(f"part {number} of {len(groups) or 1}", tuple(writes[offset] for offset in group))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.memory import planted
 
-from luksafe.memory import search
 from luksafe.memory.image import FileImage, RamRange
+from luksafe.memory.pieces import PIECE_BYTES, SharedSearch
 from luksafe.memory.scanner import CHUNK_BYTES, ScheduleScanner
 from luksafe.memory.schedule import KEY_BITS, SBOX, SCHEDULE_BYTES, expand_key
 from luksafe.memory.search import find_schedules
@@ -151,7 +152,7 @@ def test_progress_reaches_the_end() -> None:
 @pytest.fixture
 def large(tmp_path: Path) -> tuple[FileImage, dict[int, bytes]]:
     """80 MiB with keys on and near the borders of the pieces that processes take."""
-    piece = search.PIECE_BYTES
+    piece = PIECE_BYTES
     places = {
         n * piece + shift: random.Random(n * 10000 + shift).randbytes(16 + n % 3 * 8)
         for n in range(1, 5)
@@ -177,25 +178,42 @@ def test_two_processes_find_the_same_as_one(large: tuple[FileImage, dict[int, by
 
 def test_pieces_of_a_process_that_dies_are_searched_by_another(large: tuple[FileImage, dict[int, bytes]]) -> None:
     image, places = large
-    shared = search._SharedSearch(image, KEY_BITS, lambda _done, _total: None)
+    shared = SharedSearch(image, KEY_BITS, None)
     try:
         shared.start(1)
         (link,) = shared._in_hand
         assert link.poll(30)
         shared._receive(link)
         assert len(shared._in_hand[link]) == 2
-        shared._others[0].kill()
-        shared._others[0].join()
+        shared._workers[0].kill()
+        shared._workers[0].wait()
         assert dict(shared.run()).keys() == places.keys()
     finally:
         shared.close()
 
 
-def test_stopping_early_ends_the_other_processes(large: tuple[FileImage, dict[int, bytes]]) -> None:
-    hits = find_schedules(large[0], processes=2)
-    next(hits)
-    hits.close()  # type: ignore[attr-defined]
-    assert not multiprocessing.active_children()
+def test_stopping_early_ends_the_workers(large: tuple[FileImage, dict[int, bytes]]) -> None:
+    shared = SharedSearch(large[0], KEY_BITS, None)
+    shared.start(1)
+    next(shared.run())
+    shared.close()
+    assert shared._workers[0].returncode is not None
+
+
+def test_a_worker_runs_nothing_of_the_script_that_uses_it(
+    large: tuple[FileImage, dict[int, bytes]], tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('once')\n"
+        "from pathlib import Path\n"
+        "from luksafe.memory.detect import open_memory\n"
+        "from luksafe.memory.search import find_schedules\n"
+        f"print(len(list(find_schedules(open_memory(Path({str(large[0].path)!r})), processes=3))))\n"
+    )
+    (tmp_path / "numpy.py").write_text("raise SystemExit('a module of the current folder was imported')")
+    done = subprocess.run([sys.executable, "-P", script], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"once\n{len(large[1])}\n", "")
 
 
 def test_memory_that_changes_meanwhile_gives_no_key() -> None:
