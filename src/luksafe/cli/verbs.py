@@ -36,6 +36,7 @@ VERBS = (
     Verb("serve", "recover", "luksafe.cli.serve", "The decrypted data over NBD, also with writes in an overlay."),
     Verb("ls", "recover", "luksafe.cli.ls", "List files inside the volume."),
     Verb("cp", "recover", "luksafe.cli.cp", "Copy files out of the volume."),
+    Verb("mappings", "recover", "luksafe.cli.mappings", "Open volumes, and whether their headers are still there."),
     Verb(
         "rebuild", "recover", "luksafe.cli.rebuild", "A new header round a volume key: of a mapping, a file, a packet."
     ),

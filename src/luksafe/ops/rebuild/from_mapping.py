@@ -9,10 +9,10 @@ from luksafe.device.mappings import Mapping, find_mapping
 from luksafe.errors import KeyRejected
 from luksafe.luks.create import Parameters
 from luksafe.memory.sources.kcore import KCORE
+from luksafe.ops.mapping_header import DO_NOT_CLOSE
 from luksafe.ops.rebuild.from_memory import Progress, find_key_in_memory
 from luksafe.ops.rebuild.known import KeySource
 from luksafe.ops.rebuild.mapped import (
-    DO_NOT_CLOSE,
     AsLuks,
     agreement,
     describe_key,

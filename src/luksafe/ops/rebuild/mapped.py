@@ -15,9 +15,9 @@ from luksafe.device.uncached import read_uncached
 from luksafe.errors import LuksafeError, Refused, Unsupported, UsageError
 from luksafe.luks.create import Parameters
 from luksafe.memory.verify import Sample
+from luksafe.ops.mapping_header import DO_NOT_CLOSE
 from luksafe.secret import SecretBytes
 
-DO_NOT_CLOSE = "do not close it, do not reboot"
 SECTOR_BYTES = 512
 PLACES = 32
 PLACE_BYTES = 16 << 10
