@@ -57,7 +57,9 @@ def _list(app: App, opened: View, inner: str, path: str, recursive: bool, is_lon
     volume = opened.inner(inner)
     if volume.reader is None:
         raise DamagedInput(f"{volume.name} cannot be read: {volume.why_not}")
-    messages = list_files(volume.reader, volume.content, path, recursive=recursive)
+    messages: Iterable[Found | Note] = list_files(volume.reader, volume.content, path, recursive=recursive)
+    if not recursive:
+        messages = sorted(messages, key=lambda item: item.parts)
     if app.json:
         everything = list(messages)
         entries = [_entry_to_json(item) for item in everything if isinstance(item, Found)]
