@@ -12,10 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = Path(os.environ.get("LUKSAFE_CORPUS", ROOT.parent / "shared" / "corpus"))
+
+# how long an example takes says more about what else the machine is doing than about the code
+hypothesis.settings.register_profile("no-deadline", deadline=None)
+hypothesis.settings.load_profile("no-deadline")
 
 
 class Corpus:

@@ -103,9 +103,9 @@ def _dangers(
 def _place_dangers(source: RestoreSource, target: RestoreTarget, new: Header) -> Iterator[Danger]:
     for use in target.uses:
         yield Danger("in-use", use.detail, "--allow-in-use")
-    for signature in target.signatures:
-        text = f"there is {signature.name} on the device, which would be overwritten or left broken"
-        yield Danger("foreign-signature", text, f"--over {signature.name}")
+    for name in dict.fromkeys(signature.name for signature in target.signatures):
+        text = f"there is {name} on the device, which would be overwritten or left broken"
+        yield Danger("foreign-signature", text, f"--over {name}")
     size = target.facts.size_bytes
     if not fits(source, target):
         yield Danger("too-small", f"the device has {size} bytes; the header does not fit")
