@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from luksafe.cli.app import App, verb
+from luksafe.cli.escrow.identities import Openers, opener_options
 from luksafe.cli.plans import print_plan
 from luksafe.cli.prompts import confirm
 from luksafe.cli.rebuild_options import NewKey, StatedParameters, new_key_options, parameter_options
@@ -43,6 +44,7 @@ def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @verb
 @click.argument("device")
 @source_options
+@opener_options
 @click.option("--to", "to_file", type=click.Path(path_type=Path), help="Write a detached header to this new file.")
 @new_key_options
 @parameter_options
@@ -52,6 +54,7 @@ def command(
     app: App,
     device: str,
     source: SourceOptions,
+    openers: Openers,
     to_file: Path | None,
     new_key: NewKey,
     stated: StatedParameters,
@@ -64,7 +67,7 @@ def command(
     with it, or from a header that is left, or from a backup in the vault; else state them all.
     """
     source.require_one()
-    with look(device) as volume, gather(app.workspace(), volume, source.take(app, volume, stated)) as known:
+    with look(device) as volume, gather(app.workspace(), volume, source.take(app, volume, stated, openers)) as known:
         kdf = new_key.kdf(is_luks1=known.parameters.format == "luks1")
         rehearsal = rehearse(app.workspace(), volume, known, to_file=to_file is not None)
         if dry_run:

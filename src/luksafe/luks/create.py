@@ -10,8 +10,9 @@ from typing import Literal, Self
 from luksafe.luks.af import RandomBytes
 from luksafe.luks.luks1 import binary_header as luks1
 from luksafe.luks.luks1.metadata import build_header as build_luks1
-from luksafe.luks.luks2.binary_header import BINARY_BYTES, BinaryHeader
+from luksafe.luks.luks2.binary_header import BINARY_BYTES, HEADER_SIZES, BinaryHeader
 from luksafe.luks.luks2.metadata import build_header
+from luksafe.luks.luks2.validate import MAX_KEYSLOTS_BYTES
 from luksafe.luks.luks2.writer import write_copies
 from luksafe.luks.model import Digest, Header, Json
 from luksafe.luks.seal import SALT_BYTES, bind, digest_to_json, make_digest, seal_keyslot
@@ -20,6 +21,8 @@ from luksafe.secret import SecretBytes
 KEYSLOT_ALIGNMENT = 4096
 DIGEST_ITERATIONS = 100_000
 DEFAULT_HEADER_BYTES = 16384
+DETACHED_BYTES = 16 << 20
+"""The size of a header that no data follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,9 @@ def _create_luks2(
     random_bytes: RandomBytes,
     slot: int,
 ) -> bytes:
-    room = (p.data_offset or (16 << 20)) - 2 * p.header_size
+    if p.header_size not in HEADER_SIZES:
+        raise ValueError(f"a header copy has no {p.header_size} bytes")
+    room = min((p.data_offset or DETACHED_BYTES) - 2 * p.header_size, MAX_KEYSLOTS_BYTES)
     keyslots_size = room // 4096 * 4096 if p.keyslots_size is None else p.keyslots_size
     digest = bind(p.digest or make_digest(volume_key, p.hash, DIGEST_ITERATIONS, random_bytes), (slot,), (0,))
     document: Json = {

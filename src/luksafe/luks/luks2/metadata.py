@@ -22,7 +22,7 @@ def build_header(binary: BinaryHeader, document: Json, offset: int = 0) -> Heade
         checksum_algorithm=binary.checksum_algorithm,
         keyslots={int(k): _keyslot(int(k), v) for k, v in _by_number(document["keyslots"])},
         segments={int(k): _segment(int(k), v) for k, v in _by_number(document["segments"])},
-        digests={int(k): _digest(int(k), v) for k, v in _by_number(document["digests"])},
+        digests={int(k): read_digest(int(k), v) for k, v in _by_number(document["digests"])},
         tokens={int(k): Token(int(k), v["type"], _ids(v["keyslots"]), v) for k, v in _by_number(document["tokens"])},
         config=_config(document["config"]),
         document=document,
@@ -110,7 +110,8 @@ def _segment(number: int, raw: Json) -> Segment:
     )
 
 
-def _digest(number: int, raw: Json) -> Digest:
+def read_digest(number: int, raw: Json) -> Digest:
+    """The digest that its JSON object describes; one with nonsense in it proves no key."""
     return Digest(
         id=number,
         type=raw["type"],

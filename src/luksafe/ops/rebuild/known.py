@@ -104,7 +104,8 @@ def gather(workspace: Workspace, volume: Volume, source: KeySource, limits: KdfL
 
     Raises UsageError when nothing says what the parameters are; KeyRejected, Refused where something disproves the key.
     """
-    headers = _headers(workspace, volume, source)
+    stated_uuid = source.parameters.uuid if source.parameters else source.uuid
+    headers = known_headers(workspace, volume, stated_uuid, source.headers)
     base, notes = choose_base(headers, source.key, source.parameters, limits)
     parameters = source.parameters or (base.parameters if base else None)
     if parameters is None:
@@ -151,16 +152,17 @@ def prove_by_mapping(volume: Volume, parameters: Parameters, key: SecretBytes) -
     return KeyProof("mapping", words)
 
 
-def _headers(workspace: Workspace, volume: Volume, source: KeySource) -> list[FoundHeader]:
-    """The device's own header first: it is the latest. Then the packet's, then the current backups."""
+def known_headers(
+    workspace: Workspace, volume: Volume, uuid: str = "", given: Sequence[FoundHeader] = ()
+) -> list[FoundHeader]:
+    """The device's own header first: it is the latest. Then ``given``, then the current backups."""
     own = []
     if volume.inspection.header:
         own.append(FoundHeader(volume.reader, volume.inspection, f"the header on {volume.device}"))
-    stated = source.parameters.uuid if source.parameters else source.uuid
-    uuids = {stated} if stated else {uuid_of(volume.inspection)}
+    uuids = {uuid or uuid_of(volume.inspection)}
     if volume.mapping:
         uuids.add(volume.mapping.luks_uuid)
-    return [*own, *source.headers, *vault_headers(workspace, volume.facts, uuids)]
+    return [*own, *given, *vault_headers(workspace, volume.facts, uuids)]
 
 
 def _no_parameters(volume: Volume, headers: Sequence[FoundHeader]) -> LuksafeError:
