@@ -5,6 +5,7 @@ Its scripts are found by the environment variable LUKSAFE_VM, else in ``../share
 
 from __future__ import annotations
 
+import compileall
 import fcntl
 import json
 import os
@@ -85,6 +86,7 @@ def vm_share(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with luksafe's source and its dependencies, for the guest."""
     share = tmp_path_factory.mktemp("vm-share")
     shutil.copytree(ROOT / "src", share / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(share / "src", quiet=1)  # emulated, the guest would take a minute for it
     shutil.copytree(sysconfig.get_path("purelib"), share / "packages", copy_function=_link, symlinks=True)
     return share
 

@@ -69,11 +69,12 @@ def to_json(report: BackupReport) -> Json:
         "whole": report.taken.why_whole,
         "unreadable": [list(part) for part in report.taken.unreadable],
         "lock": report.lock_note or "held",
+        "open_without_header": report.lost.text if report.lost else None,
     }
 
 
 def _has_warnings(report: BackupReport) -> bool:
-    return bool(report.added.problems or report.taken.unreadable or report.inspection.is_refused)
+    return bool(report.added.problems or report.taken.unreadable or report.inspection.is_refused or report.lost)
 
 
 def _lines(report: BackupReport) -> Iterator[str]:
@@ -97,6 +98,9 @@ def _lines(report: BackupReport) -> Iterator[str]:
         yield f"  away    {store.name} ({store.where}) will get it with 'luksafe sync'"
     for problem in added.problems:
         yield f"  problem {problem.store}: {problem.text}"
+    if report.lost:
+        yield f"  DANGER  {report.lost.text}"
+        yield f"  next    {report.lost.header.next}"
     if report.lock_note:
         yield f"  note    read without cryptsetup's lock: {report.lock_note}"
     if good < report.wanted_copies and not added.away:

@@ -37,6 +37,7 @@ VERBS = (
     Verb("ls", "recover", "luksafe.cli.ls", "List files inside the volume."),
     Verb("cp", "recover", "luksafe.cli.cp", "Copy files out of the volume."),
     Verb("mappings", "recover", "luksafe.cli.mappings", "Open volumes, and whether their headers are still there."),
+    Verb("emergency", "recover", "luksafe.cli.emergency", "The header is gone, the volume is open: save all now."),
     Verb("findkeys", "recover", "luksafe.cli.findkeys", "Volume keys in the kernel's memory or in a dump, proven."),
     Verb(
         "rebuild", "recover", "luksafe.cli.rebuild", "A new header round a volume key: of a mapping, a file, a packet."

@@ -11,6 +11,7 @@ from luksafe.luks.compact import Capture, capture
 from luksafe.luks.compare import compare
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Header
+from luksafe.ops.mapping_header import OpenWithoutHeader, open_without_header
 from luksafe.ops.record import make_record, uuid_of
 from luksafe.ops.target import open_target, require_path
 from luksafe.ops.workspace import Workspace
@@ -21,7 +22,10 @@ from luksafe.vault.vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What a backup did: ``changes`` since the last current one are in words; ``stored_bytes`` in each store."""
+    """What a backup did: ``changes`` since the last current one are in words; ``stored_bytes`` in each store.
+
+    ``lost``: a mapping is open over the device, and this header is not the one that opened it.
+    """
 
     device: str
     uuid: str
@@ -32,6 +36,7 @@ class BackupReport:
     wanted_copies: int
     stored_bytes: int
     lock_note: str = ""
+    lost: OpenWithoutHeader | None = None
 
 
 def backup_device(
@@ -46,8 +51,9 @@ def backup_device(
     """Capture a device's header (or its detached one) and store it. Raises DamagedInput when there is none at all."""
     with open_target(workspace, device, header) as target:
         path = require_path(target)
+        lost = open_without_header(str(path))
         if target.inspection.format == "none":
-            target.inspection.require_header()
+            _refuse_nothing(target.inspection, lost)
         taken = capture(target.reader, target.inspection, full=full)
         _require_readable(taken, device)
         # judged from the image itself, so that header and areas are of one moment
@@ -68,7 +74,17 @@ def backup_device(
                 wanted_copies=vault.config.copies,
                 stored_bytes=_stored_size(vault, added),
                 lock_note=target.lock_note,
+                lost=lost,
             )
+
+
+def _refuse_nothing(inspection: Inspection, lost: OpenWithoutHeader | None) -> None:
+    try:
+        inspection.require_header()
+    except DamagedInput as problem:
+        if lost is not None:
+            problem.hint = f"{lost.text}. Then: {lost.header.next}"
+        raise
 
 
 def _require_readable(taken: Capture, device: str) -> None:

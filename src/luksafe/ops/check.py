@@ -18,6 +18,7 @@ from luksafe.luks.model import Header
 from luksafe.luks.tokens import machine_bound_keyslots
 from luksafe.ops.interruption import interruption_words
 from luksafe.ops.keyslot_health import destroyed_keyslots
+from luksafe.ops.mapping_header import open_without_header
 from luksafe.ops.record import uuid_of
 from luksafe.ops.target import Target, open_target
 from luksafe.ops.workspace import Workspace
@@ -86,11 +87,17 @@ def every_device() -> list[tuple[str, str | None]]:
 
 def _unprotected(workspace: Workspace, device: str, header: str | None) -> VolumeCheck:
     with open_target(workspace, device, header) as target:
-        return VolumeCheck(device, uuid_of(target.inspection), "unprotected", (_no_backup(device),))
+        return VolumeCheck(device, uuid_of(target.inspection), "unprotected", _no_backup(device))
 
 
-def _no_backup(device: str) -> Reason:
-    return Reason("no-backup", "there is no backup of its header", f"luksafe backup {device}")
+def _no_backup(device: str) -> tuple[Reason, ...]:
+    return (*_lost_header(device), Reason("no-backup", "there is no backup of its header", f"luksafe backup {device}"))
+
+
+def _lost_header(device: str) -> Iterator[Reason]:
+    lost = open_without_header(device)
+    if lost is not None:
+        yield Reason("open-without-header", lost.text, lost.header.next)
 
 
 def _check_one(workspace: Workspace, vault: Vault, stores: Check, device: str, header_name: str | None) -> VolumeCheck:
@@ -106,7 +113,7 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
     facts = describe(target.data_path or device)
     current = vault.current(uuid) if uuid else backups_of_device(vault, facts)
     if not current:
-        return VolumeCheck(device, uuid, "unprotected", (_no_backup(device),))
+        return VolumeCheck(device, uuid, "unprotected", _no_backup(device))
     uuid = current[0].record.uuid
     live = target.inspection.header
     reasons = list(_device_reasons(workspace, facts, target.inspection, device, uuid))
@@ -168,6 +175,7 @@ def _device_reasons(
     interrupted = interruption_words(workspace, facts)
     if interrupted:
         yield Reason("interrupted-write", interrupted, f"luksafe undo {device}")
+    yield from _lost_header(device)
     if inspection.header is None:
         text = "the header on the device is damaged or gone: " + "; ".join(f.text for f in inspection.findings)
         yield Reason("header-damaged", text, f"luksafe restore {uuid} {device} --dry-run")

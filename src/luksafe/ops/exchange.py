@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from luksafe.device.identity import DeviceFacts
 from luksafe.device.source import open_source
 from luksafe.errors import DamagedInput
 from luksafe.luks.compact import Capture, capture
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.ops.new_file import write_new_file
-from luksafe.ops.record import make_record
+from luksafe.ops.record import make_record, uuid_of
 from luksafe.ops.target import open_backup
 from luksafe.ops.workspace import Workspace
 from luksafe.vault.report import Added
@@ -37,10 +38,13 @@ def export_backup(workspace: Workspace, name: str, path: Path) -> int:
     return len(image)
 
 
-def import_file(workspace: Workspace, path: str, *, again: bool = False, why: str = "") -> Imported:
+def import_file(
+    workspace: Workspace, path: str, *, facts: DeviceFacts | None = None, again: bool = False, why: str = ""
+) -> Imported:
     """Take a header backup (cryptsetup's, or the start of a disk) into the vault. Raises DamagedInput for no header.
 
-    It stands apart from the history of its volume: what followed what is not known of a file.
+    It stands apart from the history of its volume: what followed what is not known of a file. With ``facts`` of the
+    device that it was just made for, it follows what was there.
     """
     with open_source(path) as reader:
         inspection = inspect(reader)
@@ -53,6 +57,7 @@ def import_file(workspace: Workspace, path: str, *, again: bool = False, why: st
             )
         taken = capture(reader, inspection)
     with workspace.open_vault(create=True) as vault:
-        record = make_record(workspace, inspection, taken, None, [], why or f"imported from {Path(path).name}")
+        parents = vault.lineage(uuid_of(inspection)).events if facts else []
+        record = make_record(workspace, inspection, taken, facts, parents, why or f"imported from {Path(path).name}")
         added = vault.add(record, taken.image, now=workspace.now(), again=again)
     return Imported(path, added, inspection, taken)

@@ -52,15 +52,29 @@ def judge_header(mapping: Mapping) -> MappingHeader:
     return _judge(mapping, place, inspection)
 
 
-def lost_header_hint(device: str) -> str:
-    """What to do about a device whose header is damaged while a mapping over it is open; empty when none is."""
+@dataclass(frozen=True, slots=True)
+class OpenWithoutHeader:
+    """A mapping that is open over a device whose header is damaged, gone or another one: the moment to rebuild it."""
+
+    mapping: Mapping
+    header: MappingHeader
+
+    @property
+    def text(self) -> str:
+        """What to know, above all what not to do."""
+        return f"{self.mapping.name} is still open, and {self.header.text}"
+
+
+def open_without_header(device: str) -> OpenWithoutHeader | None:
+    """The open mapping whose header on the device is lost; None where there is none, or nobody can tell."""
     try:
         for mapping in mappings_over(device):
-            if mapping.type.startswith("LUKS") and not judge_header(mapping).is_whole:
-                return f"{mapping.name} is still open: {DO_NOT_CLOSE}; {_rebuild_command(mapping)}"
+            header = judge_header(mapping) if mapping.type.startswith("LUKS") else None
+            if header is not None and header.next:
+                return OpenWithoutHeader(mapping, header)
     except LuksafeError:
         pass
-    return ""
+    return None
 
 
 def _judge(mapping: Mapping, place: str, inspection: Inspection) -> MappingHeader:

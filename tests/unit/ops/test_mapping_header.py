@@ -11,7 +11,7 @@ from mapping_samples import mapping, table
 
 from luksafe.device.crypt_table import MappingKey
 from luksafe.ops import mapping_header
-from luksafe.ops.mapping_header import judge_header, lost_header_hint
+from luksafe.ops.mapping_header import judge_header, open_without_header
 
 OTHER = "11111111-2222-3333-4444-555555555555"
 
@@ -87,5 +87,5 @@ def test_several_tables_are_not_compared_one_by_one(tmp_path: Path) -> None:
 
 def test_no_hint_where_nothing_is_mapped(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(bytes(4096))
-    assert lost_header_hint(str(tmp_path / "image")) == ""
-    assert lost_header_hint(str(tmp_path / "nosuch")) == ""
+    assert open_without_header(str(tmp_path / "image")) is None
+    assert open_without_header(str(tmp_path / "nosuch")) is None

@@ -1,0 +1,165 @@
+"""What runs inside the guest of the virtual machine: volumes that lose their headers while they are open."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from luksafe.cli.app import App
+from luksafe.cli.main import main
+
+OLD, NEW = Path("/tmp/old"), Path("/tmp/new")
+VAULT = "/tmp/vault"
+CHEAP = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000"
+MOUNT = Path("/tmp/mount")
+
+
+def run(command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 0 or not check, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def luksafe(*arguments: str) -> dict[str, Any]:
+    """Run a verb in this process (starting Python takes long under emulation): status, JSON, errors."""
+    App._current = None
+    out, err = io.StringIO(), io.StringIO()
+    status = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(["--vault", VAULT, *arguments])
+        except SystemExit as leave:
+            status = int(leave.code or 0)
+    text = out.getvalue()
+    return {"status": status, "json": json.loads(text) if text.startswith("{") else None, "out": text + err.getvalue()}
+
+
+def set_up() -> None:
+    run("modprobe dm-crypt; modprobe loop")
+    OLD.write_bytes(b"old passphrase")
+    NEW.write_bytes(b"new passphrase")
+    MOUNT.mkdir(exist_ok=True)
+
+
+def place(kind: str) -> str:
+    """The device to format: a whole disk, a partition of it, or a logical volume on it."""
+    run("wipefs -aq /dev/vda; dd if=/dev/zero of=/dev/vda bs=1M count=20 conv=fsync status=none")
+    if kind == "partition":
+        run("printf 'label: gpt\\nstart=2048\\n' | sfdisk -q --wipe always /dev/vda; udevadm settle || true")
+        run("partx -u /dev/vda || true; test -b /dev/vda1")
+        return "/dev/vda1"
+    if kind == "lvm":
+        run("pvcreate -qy /dev/vda; vgcreate -q vg /dev/vda; lvcreate -qy -Zn -n lv -l 100%FREE vg; vgmknodes")
+        return "/dev/mapper/vg-lv"
+    return "/dev/vda"
+
+
+def remove_place(kind: str) -> None:
+    if kind == "lvm":
+        run("vgremove -qfy vg; pvremove -qfy /dev/vda")
+    if kind == "partition":
+        run("sfdisk -q --delete /dev/vda; partx -d /dev/vda || true")
+
+
+def damage(kind: str, device: str, size: int) -> None:
+    """What befalls the header area of ``size`` bytes; with tools that refuse an open device, by way of a file."""
+    if kind == "zeros":
+        run(f"dd if=/dev/zero of={device} bs=64K count={size // 65536} conv=fsync status=none")
+        return
+    image = Path("/tmp/culprit.img")
+    image.unlink(missing_ok=True)
+    with image.open("wb") as out:
+        out.truncate(64 << 20)
+    if kind == "vfat":
+        run(f"mkfs.vfat {image}")
+    else:
+        run(f"cryptsetup luksFormat -q {CHEAP} {image} {OLD}")
+    run(f"dd if={image} of={device} bs=64K count={size // 65536} conv=fsync,notrunc status=none")
+
+
+@contextlib.contextmanager
+def being_written_to() -> Iterator[None]:
+    """Somebody writes to the mounted volume all the time."""
+    loop = f"while :; do dd if=/dev/urandom of={MOUNT}/busy bs=64K count=8 conv=fsync status=none; done"
+    writer = subprocess.Popen(["bash", "-c", loop], start_new_session=True)
+    try:
+        yield
+    finally:
+        os.killpg(writer.pid, 9)
+        writer.wait()
+
+
+def fill() -> dict[str, str]:
+    """Files and their hashes."""
+    hashes = {}
+    for number in range(12):
+        data = os.urandom(40_000 * (number + 1))
+        (MOUNT / f"file{number}").write_bytes(data)
+        hashes[f"file{number}"] = hashlib.sha256(data).hexdigest()
+    run("sync")
+    return hashes
+
+
+def read_hashes() -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in MOUNT.glob("file*")}
+
+
+def lose_and_rebuild(
+    *,
+    on: str,
+    format: str,
+    by: str,
+    open_options: str = "",
+    detached: bool = False,
+    before: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Format, open, mount, lose the header, rebuild it while it is written to, close, open with the new passphrase."""
+    device = place(on)
+    header = "--header /tmp/header" if detached else ""
+    run(f"rm -f /tmp/header /tmp/new-header; cryptsetup luksFormat -q {CHEAP} {format} {header} {device} {OLD}")
+    if before:
+        before(device)
+    run(f"cryptsetup open {open_options} {header} --key-file {OLD} {device} home")
+    run(f"mkfs.ext4 -q /dev/mapper/home && mount /dev/mapper/home {MOUNT}")
+    hashes = fill()
+    first = int(run("dmsetup table home").stdout.split()[7]) * 512
+    uuid = run(f"cryptsetup luksUUID {'/tmp/header' if detached else device}").stdout.strip()
+    if detached:
+        run("rm /tmp/header")
+    else:
+        damage(by, device, first)
+    state = luksafe("mappings", "home", "--json")["json"]["mappings"][0]["header"]["state"]
+    target = ["--to", "/tmp/new-header"] if detached else ["--yes"]
+    started = time.monotonic()
+    with being_written_to():
+        options = ["--from-mapping", "home", "--new-key-file", str(NEW), *CHEAP.split(), *target, "--json"]
+        done = luksafe("rebuild", device, *options)
+    seconds = round(time.monotonic() - started, 1)
+    run(f"umount {MOUNT}; cryptsetup close home")
+    result = {"status": done["status"], "header_was": state, "seconds": seconds, "uuid_kept": None}
+    if done["status"] == 0:
+        header = "--header /tmp/new-header" if detached else ""
+        uuid_now = run(f"cryptsetup luksUUID {'/tmp/new-header' if detached else device}").stdout.strip()
+        result["uuid_kept"] = uuid_now == uuid
+        result["proofs"] = [proof["by"] for proof in done["json"]["proofs"]]
+        result["key"] = "table" if "table" in done["json"]["key"] else "memory"
+        run(f"cryptsetup open {header} --key-file {NEW} {device} home")
+        result["fsck"] = run("fsck.ext4 -fn /dev/mapper/home", check=False).returncode
+        run(f"mount -o ro /dev/mapper/home {MOUNT}")
+        result["identical"] = read_hashes() == hashes
+        run(f"umount {MOUNT}; cryptsetup close home")
+        result["old_passphrase"] = run(
+            f"cryptsetup open --test-passphrase {header} --key-file {OLD} {device}", check=False
+        ).returncode
+    else:
+        result["error"] = done["out"][-800:]
+    remove_place(on)
+    return result
