@@ -26,6 +26,7 @@ VERBS = (
     Verb("forget", "keep", "luksafe.cli.forget", "Remove a backup, for good, from every store."),
     Verb("sync", "keep", "luksafe.cli.sync", "Bring all stores level; heal damaged copies."),
     Verb("stores", "keep", "luksafe.cli.stores", "List, add and check the places that hold copies."),
+    Verb("scan", "recover", "luksafe.cli.scan", "Find LUKS headers anywhere: lost partitions, copies, backups."),
     Verb(
         "restore", "recover", "luksafe.cli.restore", "Write a backup to a device: plan, confirm, save, write, verify."
     ),

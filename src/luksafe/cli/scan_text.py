@@ -1,0 +1,86 @@
+"""What a scan found, for people."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterator
+
+from luksafe.cli.text import bad, count, good, human_size
+from luksafe.ops.scan.model import FoundVolume, LostPartition, Scanned
+
+_WIDTH = 79
+
+
+def scan_lines(found: Scanned, target: str, *, colored: bool) -> Iterator[str]:
+    """Headers with what is known of each, guesses of partitions, and what to do next."""
+    speed = human_size(int(found.bytes_read / max(found.seconds, 1e-3)))
+    yield f"{human_size(found.bytes_read)} searched in {found.seconds:.1f} s ({speed}/s)"
+    if not found.volumes and not found.remains:
+        yield "no LUKS header anywhere"
+        yield "next: if it is a file in an archive or a filesystem, unpack or mount that and scan the folder"
+        return
+    yield count(len(found.volumes), "header")
+    for volume in found.volumes:
+        yield from _volume(volume, in_folder=found.is_folder, colored=colored)
+    if found.partitions:
+        yield count(len(found.partitions), "partition")
+        for guess in found.partitions:
+            yield from _guess(guess, colored=colored)
+    yield from _next(found, target)
+
+
+def _volume(volume: FoundVolume, *, in_folder: bool, colored: bool) -> Iterator[str]:
+    place = f"{volume.file} byte {volume.offset}" if in_folder else f"byte {volume.offset}"
+    seqid = f"  sequence id {volume.seqid}" if volume.format == "luks2" and volume.uuid else ""
+    uuid = volume.uuid or "(UUID not known)"
+    yield f"  {place}  {volume.format.upper()}  {uuid}{seqid}  {_state(volume, colored=colored)}"
+    if volume.only:
+        yield f"      only its {volume.only} copy can be used"
+    elif secondary := volume.copy_named("secondary"):
+        yield f"      second copy at byte {secondary.offset}"
+    if volume.keyslots:
+        yield "      keyslots: " + ", ".join(f"{slot} {state}" for slot, state in volume.keyslots)
+    for reason in volume.why:
+        yield from _wrapped(reason)
+    if volume.backups:
+        yield "      in the vault: " + ", ".join(backup[:12] for backup in volume.backups)
+
+
+def _state(volume: FoundVolume, *, colored: bool) -> str:
+    if volume.header is None:
+        return bad("damaged", colored=colored)
+    if volume.stale:
+        return bad("stale", colored=colored)
+    names = {"volume": "volume", "backup": "copy of a header", "unknown": "volume or copy"}
+    name = "packed backup" if volume.is_packed else names[volume.kind]
+    return good(name, colored=colored) if volume.is_usable else bad(f"{name}, no keyslot left", colored=colored)
+
+
+def _guess(guess: LostPartition, *, colored: bool) -> Iterator[str]:
+    sure = good("sure", colored=colored) if guess.sure else bad("a guess", colored=colored)
+    listed = ", in the partition table" if guess.listed else ", in no partition table"
+    yield f"  byte {guess.start}, {human_size(guess.length)}  {guess.uuid}  {sure}{listed}"
+    yield from _wrapped(f"start: {guess.start_why}")
+    yield from _wrapped(f"length: {guess.length_why}")
+    if guess.data:
+        verdict = {True: "the key opens it; data: ", False: "", None: "not tested: "}[guess.opened]
+        yield from _wrapped(f"{verdict}{guess.data}")
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 8, break_on_hyphens=False)
+
+
+def _next(found: Scanned, target: str) -> Iterator[str]:
+    lost = [guess for guess in found.partitions if not guess.listed]
+    if lost:
+        yield f"next: luksafe scan {shlex.quote(target)} --table   (commands that make them reachable, read-only)"
+    elif found.remains:
+        yield "next: restore the header to its place from the copy: luksafe import, then luksafe restore"
+    else:
+        usable = next((v for v in found.volumes if v.is_usable and not v.stale), None)
+        if usable and found.is_folder:
+            yield f"next: luksafe show {shlex.quote(usable.file)}"
+        elif usable:
+            yield f"next: luksafe diagnose {shlex.quote(target)}"
