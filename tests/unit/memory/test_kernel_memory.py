@@ -10,7 +10,7 @@ import pytest
 
 from luksafe.errors import LuksafeError, NotFound, Unsupported
 from luksafe.memory import detect
-from luksafe.memory.access import explain, parse_lockdown
+from luksafe.memory.access import explain, parse_lockdown, why_no_key
 from luksafe.memory.image import RamRange
 from luksafe.memory.sources import devmem, kcore
 from luksafe.memory.sources.elfcore import Load
@@ -91,6 +91,12 @@ def test_a_refusal_says_why_and_what_to_do(
 
 def test_a_file_that_is_not_there_is_not_found() -> None:
     assert type(explain(Path("dump"), OSError(errno.ENOENT, "x"))) is NotFound
+
+
+def test_why_there_is_no_key() -> None:
+    assert why_no_key("kcore", 0).startswith("no AES key schedule stands in this memory: the volume was closed")
+    assert why_no_key("kcore", 3).startswith("3 AES key schedules stand")
+    assert "SEV" not in why_no_key("kcore", 0) and "SEV" in why_no_key("elf-core", 0)
 
 
 def test_the_running_kernel_is_read_or_refuses_in_words() -> None:
