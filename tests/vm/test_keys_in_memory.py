@@ -15,7 +15,8 @@ from luksafe.memory.search import ScheduleHit, find_schedules
 from luksafe.memory.sources.raw import open_raw
 from luksafe.memory.verify import digest_proof, first_proven
 
-pytestmark = [pytest.mark.vm, pytest.mark.slow]
+pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(900)]
+SECONDS = 400
 
 VOLUMES = {
     "vda": "-c aes-xts-plain64 -s 512",
@@ -130,7 +131,9 @@ print(json.dumps([keys, open_all, suspended, closed]))
 """
     )
     dump = tmp_path / "memory"
-    keys, mapped, suspended, closed = vm.python(program, disks=images, options=[*MEMORY, "--memory-dump", str(dump)])
+    keys, mapped, suspended, closed = vm.python(
+        program, disks=images, options=[*MEMORY, "--memory-dump", str(dump)], timeout=SECONDS
+    )
 
     assert {name: found[0] for name, found in mapped["found"].items()} == keys
     assert {name: found[1] for name, found in mapped["found"].items()} == {
@@ -168,7 +171,7 @@ others = dict(zip(VOLUMES, [*list(VOLUMES)[1:], "vda"]))
 print(json.dumps([keys, {name: prove_by_data(name, others[name]) for name in VOLUMES}]))
 """
     )
-    keys, proven = vm.python(program, disks=disks(tmp_path), options=MEMORY)
+    keys, proven = vm.python(program, disks=disks(tmp_path), options=MEMORY, timeout=SECONDS)
     assert proven == {name: [key, None] for name, key in keys.items()}
 
 
@@ -186,7 +189,7 @@ for name in VOLUMES: map_it(name)
 print(json.dumps([keys, search(VOLUMES), run("cat /proc/crypto").decode()]))
 """
     )
-    keys, mapped, crypto = vm.python(program, disks=disks(tmp_path), options=[*MEMORY, "--kaslr"])
+    keys, mapped, crypto = vm.python(program, disks=disks(tmp_path), options=[*MEMORY, "--kaslr"], timeout=SECONDS)
     assert "xts(ecb(aes-generic))" in crypto
     assert {name: found[0] for name, found in mapped["found"].items()} == keys
     assert mapped["found"]["vda"][1] == "two key schedules"
