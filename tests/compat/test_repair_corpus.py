@@ -144,3 +144,23 @@ def test_a_guess_is_written_only_when_it_is_proven_or_accepted(corpus: Corpus, p
     assert luksafe(place, "repair", str(image), "--yes", "--key-file", str(wrong)) == 11
     assert luksafe(place, "repair", str(image), "--yes", "--key-file", str(key)) == 0
     assert all(opens(image, one["passphrase"]) for one in tries(corpus, "dmg-a-gpt"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("dmg-b-keyslot0-salt-flip", "dmg-b-mkdigest-flip", "dmg-b-mkdigest-salt-flip"),
+        pytest.param("dmg-a-keyslot0-flip", marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
+        pytest.param("dmg-b-keyslot0-flip", marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
+    ],
+)
+def test_a_keyslot_with_a_flipped_bit_opens_again(corpus: Corpus, place: Path, name: str) -> None:
+    image = corpus.unpack(name, place)["image"]
+    before = digest(image)
+    key = place / "key"
+    key.write_text(tries(corpus, name)[0]["passphrase"])
+    assert not opens(image, key.read_text())
+    assert luksafe(place, "repair", str(image), "--yes", "--keyslot", "0", "--key-file", str(key)) == 0
+    assert all(opens(image, one["passphrase"]) for one in tries(corpus, name))
+    assert luksafe(place, "undo", str(image), "--yes") == 0
+    assert digest(image) == before

@@ -25,6 +25,7 @@ from luksafe.ops.write.apply import Applied, apply
 from luksafe.ops.write.plan import WritePlan
 
 DEFAULT_SECONDS = 600
+KEYSLOT_SECONDS = 86400
 
 
 def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +47,10 @@ def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
 @click.option("--take", type=click.Choice(["primary", "secondary"]), help="The copy to keep where the two contradict.")
 @click.option("--uuid", default="", help="The UUID to write where it is lost (LUKS1).")
-@click.option("--time", "seconds", type=click.IntRange(1), default=DEFAULT_SECONDS, help="Search at most so long (s).")
+@click.option("--keyslot", type=click.IntRange(0, 31), help="Search this keyslot for the bit that keeps it shut.")
+@click.option(
+    "--time", "seconds", type=click.IntRange(1), help="Search at most so long (s; default 600, keyslot 86400)."
+)
 @key_options
 @_danger_options
 def command(
@@ -55,7 +59,8 @@ def command(
     dry_run: bool,
     take: Literal["primary", "secondary"] | None,
     uuid: str,
-    seconds: int,
+    keyslot: int | None,
+    seconds: int | None,
     key: KeyOptions,
     accepted: list[str],
 ) -> int:
@@ -65,8 +70,9 @@ def command(
     shows both sides. 'luksafe undo DEVICE' puts the damaged bytes back.
     """
     workspace = app.workspace()
-    passphrase = key.passphrase(device) if key.is_given else None
-    request = RepairRequest(take, uuid, passphrase, key.limits)
+    passphrase = key.passphrase(device) if key.is_given or keyslot is not None else None
+    request = RepairRequest(take, uuid, passphrase, keyslot, key.limits)
+    seconds = seconds or (DEFAULT_SECONDS if keyslot is None else KEYSLOT_SECONDS)
     with _SearchDisplay(app) as progress:
         effort = Effort(seconds, progress, lambda label, s: app.say(f"searching for {label}: {_duration(s)} at most"))
         planned = plan_repair(workspace, device, request, effort)

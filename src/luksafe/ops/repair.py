@@ -21,6 +21,7 @@ from luksafe.luks.repair.volume import propose_repair
 from luksafe.luks.unlock import unlock
 from luksafe.ops.interruption import require_no_interruption
 from luksafe.ops.keyslot_health import destroyed_keyslots
+from luksafe.ops.keyslot_repair import repair_keyslot
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger, Phase, WritePlan, read_old
 from luksafe.probe.recognise import recognise
@@ -40,11 +41,14 @@ _ORDER = ("secondary header", "primary header", LUKS1_PLACE)
 
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
-    """What the user asks for. ``take`` chooses a header copy; ``uuid`` replaces a lost one; ``passphrase`` proves."""
+    """What the user asks for. ``take`` chooses a header copy; ``uuid`` replaces a lost one; ``passphrase`` proves;
+    ``keyslot`` is searched for the flipped bit that keeps the passphrase from opening it.
+    """
 
     take: CopyName | None = None
     uuid: str = ""
     passphrase: SecretBytes | None = None
+    keyslot: int | None = None
     limits: KdfLimits = field(default_factory=KdfLimits)
 
 
@@ -87,7 +91,25 @@ def plan_repair(workspace: Workspace, device: str, request: RepairRequest, effor
         )
         if outcome.sides:
             raise _split(device, outcome)
+        if request.keyslot is not None:
+            outcome = _with_keyslot(reader, outcome, request, effort)
         return RepairPlan(outcome, make_plan(facts, reader, outcome, request) if outcome.proposals else None)
+
+
+def _with_keyslot(reader: Reader, outcome: Outcome, request: RepairRequest, effort: Effort) -> Outcome:
+    """The outcome, and what can be done for the keyslot once the metadata are mended."""
+    if request.passphrase is None:
+        raise UsageError("a keyslot is searched with its passphrase: add --key-file F")
+    after = PatchedReader(reader, outcome.patches)
+    header = inspect(after).header
+    if header is None:
+        return outcome
+    found = repair_keyslot(after, header, request.keyslot or 0, request.passphrase, request.limits, effort, reader)
+    return Outcome(
+        outcome.proposals + found.proposals,
+        left=outcome.left + found.left,
+        helps=tuple(dict.fromkeys(outcome.helps + found.helps)),
+    )
 
 
 def make_plan(facts: DeviceFacts, reader: Reader, outcome: Outcome, request: RepairRequest) -> WritePlan:
@@ -136,7 +158,9 @@ def _prove(after: Reader, request: RepairRequest) -> str:
     if request.passphrase is None:
         return ""
     try:
-        unlocked = unlock(after, inspect(after).require_header(), request.passphrase, limits=request.limits)
+        unlocked = unlock(
+            after, inspect(after).require_header(), request.passphrase, keyslot=request.keyslot, limits=request.limits
+        )
     except KeyRejected as rejected:
         hint = "if a keyslot is damaged too: add --keyslot N; without a key option the header alone is repaired"
         raise KeyRejected(f"after the repair {rejected}", hint=hint) from rejected
