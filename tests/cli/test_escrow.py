@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import escrow_samples as samples
@@ -10,6 +12,8 @@ import pytest
 from cli.conftest import Ran, World
 from generators.headers import PASSPHRASE, UUID, VOLUME_KEY, luks1_image, luks2_image, with_document
 from vault_samples import flip
+
+from luksafe.escrow.recovery_key import is_recovery_key
 
 
 @pytest.fixture
@@ -269,3 +273,56 @@ def test_forgotten_packets_are_gone(world: World, recipient: str) -> None:
     assert world.run("forget", packet["id"], "--yes").status == 0
     assert world.run("escrow", "show", "--json").json["packets"] == []
     assert world.run("escrow", "show", packet["id"]).status == 15
+
+
+needs_cryptsetup = pytest.mark.skipif(shutil.which("cryptsetup") is None, reason="cryptsetup is not installed")
+
+
+def keyslots(world: World, disk: Path) -> list[int]:
+    return [slot["slot"] for slot in world.run("show", disk, "--json").json["keyslots"] if slot["state"] == "active"]
+
+
+@needs_cryptsetup
+@pytest.mark.parametrize("image", [luks1_image(), luks2_image()])
+def test_a_recovery_key_is_enrolled_proven_and_sealed(
+    world: World, recipient: str, identity: Path, image: bytes
+) -> None:
+    disk = world.image(data=image + bytes(1 << 20))
+    before = keyslots(world, disk)
+    planned = save(world, disk, "--recovery-key", "--dry-run", "--recipient", recipient)
+    assert (planned.status, planned.json["plan"]["keyslot"]) == (0, 1)
+    assert disk.read_bytes() == image + bytes(1 << 20)
+    saved = save(world, disk, "--recovery-key", "--recipient", recipient, "--yes")
+    packet = packet_of(saved)
+    assert keyslots(world, disk) == [*before, 1]
+    opened = world.run("escrow", "open", packet, "--identity", identity, "--json").json
+    assert (opened["kind"], opened["keyslot"], opened["kinds"]) == ("passphrase", 1, ["passphrase"])
+    secret = bytes.fromhex(opened["secret_hex"])
+    assert is_recovery_key(secret.decode())
+    assert secret not in saved.out.encode() + saved.err.encode()
+    command = ["cryptsetup", "open", "--test-passphrase", "--key-slot", "1", "--key-file", "-", str(disk)]
+    assert subprocess.run(command, input=secret).returncode == 0
+    shown = world.run("show", disk, "--json").json
+    if shown["format"] == "luks2":
+        assert [(token["type"], token["keyslots"]) for token in shown["tokens"]] == [("systemd-recovery", [1])]
+    assert world.run("escrow", "verify", packet, disk, "--identity", identity).status == 0
+    assert len(list(world.vault.glob("*/*.hdr.gz"))) == 2
+    assert world.run("check", disk, "--json").json["volumes"][0]["reasons"][0]["code"] != "drift"
+    assert not list((world.folder / "state").rglob("pending-*"))
+
+
+@needs_cryptsetup
+def test_a_recovery_key_needs_a_free_keyslot_and_a_whole_header(world: World, recipient: str) -> None:
+    disk = world.image()
+    damaged = bytearray(disk.read_bytes())
+    damaged[4096 + 50] ^= 1
+    broken = world.image("broken.img", bytes(damaged))
+    ran = save(world, broken, "--recovery-key", "--recipient", recipient, "--yes")
+    assert (ran.status, broken.read_bytes()) == (12, bytes(damaged))
+    assert world.run("backup", disk).status == 0
+    assert save(world, Path(UUID), "--recovery-key", "--recipient", recipient, "--yes").status == 2
+    asked = world.process(
+        "escrow", "save", disk, "--key-file", world.key_file, "--recovery-key", "--recipient", recipient
+    )
+    assert asked.status == 2
+    assert keyslots(world, disk) == [0]

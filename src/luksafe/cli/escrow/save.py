@@ -9,13 +9,15 @@ import click
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.escrow.sealing import SealOptions, has_warnings, seal_options
 from luksafe.cli.keys import KeyOptions, key_options
+from luksafe.cli.prompts import confirm
 from luksafe.cli.targets import header_option
 from luksafe.errors import LuksafeError, NotFound, UsageError
 from luksafe.escrow.contents import SecretKind
 from luksafe.ops.check import every_device
 from luksafe.ops.escrow.keeping import KeptPacket
+from luksafe.ops.escrow.recovery import plan_recovery, save_recovery_key
 from luksafe.ops.escrow.save import SaveOrder, save
-from luksafe.ops.escrow.volume import prove_volume
+from luksafe.ops.escrow.volume import ProvenVolume, prove_volume
 from luksafe.ops.rebuild.from_mapping import key_of_mapping
 from luksafe.ops.target import Target, open_target, require_path
 from luksafe.secret import SecretBytes
@@ -27,6 +29,8 @@ from luksafe.secret import SecretBytes
 @click.option("--all", "every", is_flag=True, help="Every LUKS volume of this machine.")
 @click.option("--secret", type=click.Choice(["volume-key", "passphrase"]), multiple=True, help="What to seal.")
 @click.option("--from-mapping", metavar="NAME", help="Take the volume key of the active mapping NAME.")
+@click.option("--recovery-key", is_flag=True, help="Add a fresh recovery key to a free keyslot, and seal that.")
+@click.option("--dry-run", is_flag=True, help="With --recovery-key: stop after the plan.")
 @click.option("--with-header", is_flag=True, help="Seal the compact header as well: the packet is larger.")
 @seal_options
 @key_options
@@ -37,18 +41,23 @@ def command(
     every: bool,
     secret: tuple[SecretKind, ...],
     from_mapping: str | None,
+    recovery_key: bool,
+    dry_run: bool,
     with_header: bool,
     sealing: SealOptions,
     key: KeyOptions,
 ) -> int:
     """Seal the volume key of each DEVICE (a device, image, header file or backup) to its recipients.
 
-    The key is proven first, by a passphrase, a key file, the volume key itself or an active mapping.
+    The key is proven first, by a passphrase, a key file, the volume key itself or an active mapping. With
+    --recovery-key a fresh recovery key is enrolled, proven and sealed, alone unless --secret names more.
     """
     wanted = _wanted(devices, header_file, every=every)
     if key.packet:
         raise UsageError("a packet is sealed anew by: luksafe escrow reseal")
-    order = SaveOrder(sealing.groups(app), secret or ("volume-key",), sealing.reason, with_header, sealing.output)
+    kinds = secret or (() if recovery_key else ("volume-key",))
+    groups = () if dry_run else sealing.groups(app)
+    order = SaveOrder(groups, kinds, sealing.reason, with_header, sealing.output, recovery_key, dry_run)
     kept: list[KeptPacket] = []
     failures: list[LuksafeError] = []
     typed = _ask_once(key, from_mapping, wanted)
@@ -63,6 +72,8 @@ def command(
             failures.append(problem)
     shown = sealing.hand_out(app, kept)
     failed = [str(problem) for problem in failures]
+    if dry_run:
+        return failures[0].exit_status if failures else 0
     app.emit({"packets": shown, "failures": failed}, lambda: chain(sealing.lines(kept)))
     if failures and not kept:
         return failures[0].exit_status
@@ -94,11 +105,28 @@ def _save(
 ) -> list[KeptPacket]:
     if key.volume_key_file or from_mapping:
         with _volume_key(app, target, key, from_mapping) as volume_key:
-            return save(app.workspace(), prove_volume(target, volume_key=volume_key, limits=key.limits), order)
+            return _seal(app, prove_volume(target, volume_key=volume_key, limits=key.limits), order, None)
     passphrase = typed or key.passphrase(target.description)
     volume = prove_volume(target, passphrase=passphrase, keyslot=key.key_slot, limits=key.limits)
     with volume.volume_key:
+        return _seal(app, volume, order, passphrase)
+
+
+def _seal(app: App, volume: ProvenVolume, order: SaveOrder, passphrase: SecretBytes | None) -> list[KeptPacket]:
+    if not order.recovery_key:
         return save(app.workspace(), volume, order, passphrase)
+    plan = plan_recovery(app.workspace(), volume)
+    if order.dry_run:
+        app.emit({"plan": plan.to_json()}, plan.lines)
+        return []
+    for line in plan.lines():
+        app.say(line)
+    confirm(app, f"Add a recovery key to {plan.live.path}?")
+    done = save_recovery_key(app.workspace(), volume, plan, order, app.say)
+    app.say(f"next: luksafe check {plan.live.path}; keep the packet's keys where this machine's fire does not reach")
+    if done.note:
+        app.warn(f"{done.note}; next: luksafe backup {plan.live.path}")
+    return list(done.kept)
 
 
 def _volume_key(app: App, target: Target, key: KeyOptions, from_mapping: str | None) -> SecretBytes:

@@ -75,12 +75,17 @@ def keep(
         for sealed in packets:
             public = sealed.public
             files = tuple(write_files(sealed, folder)) if folder else ()
-            stored = PacketFiles(KINDS[public.scheme], sealed.packet.sealed, public.to_bytes())
-            added = vault.add_packet(public.uuid, stored)
+            added = vault.add_packet(public.uuid, packet_files(sealed))
             for proof in proofs_of(workspace, added.id, sealed, header):
                 vault.add_proof(proof)
             kept.append(KeptPacket(sealed, added, uncounted, files))
     return kept
+
+
+def packet_files(sealed: Sealed) -> PacketFiles:
+    """A sealed packet as the vault takes it."""
+    public = sealed.public
+    return PacketFiles(KINDS[public.scheme], sealed.packet.sealed, public.to_bytes())
 
 
 def proofs_of(workspace: Workspace, vault_id: str, sealed: Sealed, header: Header) -> list[Proof]:
@@ -114,10 +119,16 @@ def make_proof(workspace: Workspace, vault_id: str, kind: str, of: int | None, h
 
 def write_files(sealed: Sealed, folder: Path) -> list[Path]:
     """The sealed file and the public part in a folder. Raises Refused when they exist, StoreError."""
-    paths = [folder / f"{sealed.name}{suffix}" for suffix in (sealed.packet.suffix, ".json")]
+    path = sealed_path(sealed, folder)
+    paths = [path, path.with_suffix(".json")]
     for path, data in zip(paths, (sealed.packet.sealed, sealed.public.to_bytes()), strict=True):
         write_new_file(path, data)
     return paths
+
+
+def sealed_path(sealed: Sealed, folder: Path) -> Path:
+    """How the sealed file is called in a folder; the public part beside it ends in ``.json``."""
+    return folder / f"{sealed.name}{sealed.packet.suffix}"
 
 
 def _require_folder(folder: Path, facts: DeviceFacts | None) -> None:

@@ -18,13 +18,15 @@ from luksafe.secret import SecretBytes
 
 @dataclass(frozen=True, slots=True)
 class SaveOrder:
-    """What to seal, to whom, where to, besides the vault: ``folder``."""
+    """What to seal, to whom, where to, besides the vault: ``folder``. ``recovery_key``: a fresh one, added first."""
 
     groups: tuple[SealTo, ...]
     kinds: tuple[SecretKind, ...] = ("volume-key",)
     reason: str = ""
     with_header: bool = False
     folder: Path | None = None
+    recovery_key: bool = False
+    dry_run: bool = False
 
 
 def save(
