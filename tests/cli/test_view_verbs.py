@@ -132,6 +132,41 @@ def test_luks1_on_a_device_that_was_cut(world, plain, key):
     assert Path("out").read_bytes() == plain[: 3 * MIB]
 
 
+def test_a_volume_in_the_middle_of_reencryption(world, corpus):
+    disk = world.image("re.img", corpus.data("re-journal-crashed"))
+    passphrase = world.folder / "re"
+    passphrase.write_bytes(b"reencrypt pass 1")
+    ran = world.run("extract", disk, "out", "--key-file", passphrase, "--json")
+    assert ran.status == 0
+    outcome = corpus.cases["re-journal-crashed"]["reencryption"]["cryptsetup_outcome"]["open"]
+    assert hashlib.sha256(Path("out").read_bytes()).hexdigest() == outcome["decrypted_sha256"]
+    assert [finding["code"] for finding in ran.json["findings"]] == ["hot-zone-settled"]
+    ran = world.run("extract", disk, "half", "--key-file", passphrase, "--key-slot", 1, "--json")
+    assert hashlib.sha256(Path("half").read_bytes()).hexdigest() == outcome["decrypted_sha256"]
+
+
+def test_an_unbound_keyslot_decrypts_nothing(world, corpus):
+    case = corpus.cases["g2-unbound-72"]
+    attempt = next(attempt for attempt in case["unlock"] if attempt["opens"] and attempt.get("unbound"))
+    passphrase = world.folder / "unbound"
+    passphrase.write_text(attempt["passphrase"])
+    disk = world.image("unbound.img", corpus.data("g2-unbound-72"))
+    slot = attempt.get("slot", attempt.get("opened_slot"))
+    ran = world.run("extract", disk, "out", "--key-file", passphrase, "--key-slot", slot)
+    assert ran.status == 11
+    assert "unbound" in ran.err
+
+
+def test_authenticated_volumes_say_what_could_read_them(world, corpus):
+    case = corpus.cases["g2-integrity-hmac-sha256"]
+    passphrase = world.folder / "integrity"
+    passphrase.write_text(case["unlock"][0]["passphrase"])
+    disk = world.image("integrity.img", corpus.data("g2-integrity-hmac-sha256"))
+    ran = world.run("extract", disk, "out", "--key-file", passphrase)
+    assert ran.status == 13
+    assert "dm-integrity" in ran.err
+
+
 def test_a_volume_key_with_parameters_instead_of_a_header(world, disk, plain):
     volume_key = world.folder / "vk"
     volume_key.write_bytes(VOLUME_KEY)
