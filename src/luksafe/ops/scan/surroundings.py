@@ -18,6 +18,13 @@ _SAMPLES_AT = (0, *(_SAMPLE_BYTES << power for power in range(15)))  # 4 KiB to 
 _ALIGNMENT = 1 << 20
 _MOST_LOOKS = 512
 _PRIMARY_LOOK_BYTES = 4 << 20
+_FILESYSTEM_MAGICS = (
+    (1080, b"\x53\xef"),  # ext2, ext3, ext4
+    (0, b"XFSB"),
+    (510, b"\x55\xaa"),  # vfat, exfat, ntfs
+    (65600, b"_BHRfS_M"),  # btrfs
+    (1024, b"\x10\x20\xf5\xf2"),  # f2fs
+)
 
 
 class Surroundings:
@@ -90,16 +97,23 @@ class Surroundings:
 
     def _filesystem_round(self, offset: int) -> Recognised | None:
         """The filesystem that ``offset`` lies in: at the start, in a partition, or at a whole MiB not far before."""
-        starts = {0, *self.partition_starts()}
         nearest = offset // _ALIGNMENT
-        starts |= {number * _ALIGNMENT for number in range(max(0, nearest - _MOST_LOOKS), nearest + 1)}
-        for start in sorted(s for s in starts if s < offset):
+        aligned = (number * _ALIGNMENT for number in range(max(0, nearest - _MOST_LOOKS), nearest + 1))
+        starts = {0, *self.partition_starts(), *(at for at in aligned if self._may_be_filesystem(at))}
+        for start in sorted((s for s in starts if s < offset), reverse=True):
             for found in self.at(start):
                 end = found.start + (found.size_bytes or 0)
                 is_whole = found.kind is Kind.FILESYSTEM and found.copy == "primary"
                 if is_whole and found.start < offset < end:
                     return found
         return None
+
+    def _may_be_filesystem(self, offset: int) -> bool:
+        """A look at the magics of the usual ones: to recognise all that there is takes a thousand times longer."""
+        try:
+            return any(self._reader.read_at(offset + at, len(magic)) == magic for at, magic in _FILESYSTEM_MAGICS)
+        except OSError:
+            return False
 
     def taken_over_by(self, volume: FoundVolume, others: Sequence[FoundVolume]) -> str:
         """Why a volume with its secondary header alone is one of the past; empty when nothing says so."""
