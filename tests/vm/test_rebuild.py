@@ -185,3 +185,21 @@ print(json.dumps(seen))
     assert seen["emergency"]["json"]["backup"] and seen["emergency"]["json"]["problems"] == []
     assert seen["restore"]["status"] == 0, seen["restore"]
     assert (seen["fsck"], seen["identical"], seen["escrow"]) == (0, True, True)
+
+
+def test_a_key_that_is_linked_to_a_readable_keyring(guest: Any, disks: list[Path]) -> None:
+    """As cryptsetup 2.7 does with --link-vk-to-keyring; memory need not be searched."""
+    seen = run(
+        guest,
+        disks,
+        f"""
+run(f'cryptsetup luksFormat -q {{CHEAP}} {LUKS2} {XTS_512} /dev/vda {{OLD}}; '
+    f'cryptsetup luksDump -q --dump-volume-key --volume-key-file /tmp/vk --key-file {{OLD}} /dev/vda; '
+    f'cryptsetup open --key-file {{OLD}} /dev/vda home; mkfs.ext4 -q /dev/mapper/home; '
+    'head -c 64 /dev/urandom | keyctl padd user another @s; keyctl padd user home-key @s < /tmp/vk')
+damage('zeros', '/dev/vda', 16 << 20)
+print(json.dumps(luksafe('rebuild', '/dev/vda', '--from-mapping', 'home', '--dry-run', '--json')))
+""",
+    )
+    assert seen["status"] == 0, seen
+    assert seen["json"]["key"] == "mapping home, the key home-key in the kernel keyring"

@@ -178,7 +178,7 @@ def agreement(mapping: Mapping, device: str, parameters: Parameters, key: Secret
     best = Agreement(0, 0)
     for _ in range(ATTEMPTS):
         samples = read_samples(mapping, device, parameters.data_offset, parameters.iv_tweak)
-        best = max(best, compare(samples, parameters, key), key=lambda a: (a.equal, -a.compared))
+        best = max(best, compare(samples, parameters, key), key=lambda a: (a.equal, a.compared))
         if best.is_proof:
             break
     return best
