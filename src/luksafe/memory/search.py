@@ -11,9 +11,6 @@ from luksafe.memory.image import MemoryImage
 from luksafe.memory.schedule import KEY_BITS, SCHEDULE_BYTES, is_schedule
 from luksafe.secret import SecretBytes
 
-SHARE_FROM_BYTES = 256 << 20
-"""Smaller images are done before a second process is there."""
-
 
 @dataclass(frozen=True, slots=True)
 class ScheduleHit:
@@ -38,16 +35,15 @@ def find_schedules(
 ) -> Iterator[ScheduleHit]:
     """Every AES key schedule that stands at a multiple of 4, as it is found (with several processes in any order).
 
-    ``progress`` is called with the bytes done and the bytes in all. ``processes`` is by default one per core for large
-    images. Keys do not travel between processes: workers report places, and this process reads the key there.
+    ``progress`` is called with the bytes done and the bytes in all. ``processes`` is by default one per core, if it
+    takes long. Keys do not travel between processes: workers report places, and this process reads the key there.
     """
     from luksafe.memory.pieces import SharedSearch
 
-    if processes is None:
-        processes = len(os.sched_getaffinity(0)) if image.size_bytes >= SHARE_FROM_BYTES else 1
+    others = len(os.sched_getaffinity(0)) - 1
     with contextlib.closing(SharedSearch(image, key_bits, progress)) as search:
-        search.start(processes - 1)
-        for offset, bits in search.run():
+        search.start(0 if processes is None else processes - 1)
+        for offset, bits in search.run(others if processes is None else 0):
             hit = _read_hit(image, offset, bits)
             if hit:
                 yield hit

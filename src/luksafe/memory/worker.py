@@ -36,9 +36,9 @@ def serve(fd: int) -> None:
     with Connection(fd) as link, contextlib.suppress(EOFError, OSError):
         image, key_bits = link.recv()
         scanner = ScheduleScanner(image, key_bits)
-        link.send(([], 0))
+        link.send((None, [], 0))
         while True:
             piece = link.recv()
             before = image.unreadable_bytes
             found = list(scanner.scan(*piece))
-            link.send((found, image.unreadable_bytes - before))
+            link.send((piece, found, image.unreadable_bytes - before))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.memory import planted
 
+from luksafe.memory import pieces
 from luksafe.memory.image import FileImage, RamRange
 from luksafe.memory.pieces import PIECE_BYTES, SharedSearch
 from luksafe.memory.scanner import CHUNK_BYTES, ScheduleScanner
@@ -176,6 +179,22 @@ def test_two_processes_find_the_same_as_one(large: tuple[FileImage, dict[int, by
     assert done[-1] == image.size_bytes and len(done) == 5
 
 
+def test_workers_are_started_when_a_search_is_long(
+    large: tuple[FileImage, dict[int, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("one core: one process")
+    image, places = large
+    started: list[int] = []
+    monkeypatch.setattr(SharedSearch, "start", lambda self, workers: started.append(workers))
+    monkeypatch.setattr(pieces, "WORTH_SECONDS", 3600)
+    assert len(list(find_schedules(image))) == len(places)
+    assert started == [0]
+    monkeypatch.setattr(pieces, "WORTH_SECONDS", 0)
+    assert len(list(find_schedules(image))) == len(places)
+    assert started == [0, 0, len(os.sched_getaffinity(0)) - 1]
+
+
 def test_pieces_of_a_process_that_dies_are_searched_by_another(large: tuple[FileImage, dict[int, bytes]]) -> None:
     image, places = large
     shared = SharedSearch(image, KEY_BITS, None)
@@ -190,6 +209,30 @@ def test_pieces_of_a_process_that_dies_are_searched_by_another(large: tuple[File
         assert dict(shared.run()).keys() == places.keys()
     finally:
         shared.close()
+
+
+def test_pieces_of_a_process_that_is_slow_are_searched_by_this_one(large: tuple[FileImage, dict[int, bytes]]) -> None:
+    image, places = large
+    done: list[int] = []
+    shared = SharedSearch(image, KEY_BITS, lambda count, _total: done.append(count))
+    try:
+        shared.start(1)
+        (link,) = shared._in_hand
+        assert link.poll(30)
+        shared._workers[0].send_signal(signal.SIGSTOP)
+        shared._receive(link)
+        assert sorted(offset for offset, _ in shared.run()) == sorted(places)
+    finally:
+        shared.close()
+    assert done[-1] == image.size_bytes and len(done) == 5
+
+
+def test_what_two_searched_is_counted_and_reported_once(large: tuple[FileImage, dict[int, bytes]]) -> None:
+    shared = SharedSearch(large[0], KEY_BITS, None)
+    piece = shared._take()
+    assert piece and shared._finish(piece, [(240, 128)]) == [(240, 128)]
+    assert shared._finish(piece, [(240, 128)]) == [] and shared._done == piece[1] - piece[0]
+    assert shared._finish(None, []) == []
 
 
 def test_stopping_early_ends_the_workers(large: tuple[FileImage, dict[int, bytes]]) -> None:
