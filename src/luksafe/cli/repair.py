@@ -51,6 +51,10 @@ def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--time", "seconds", type=click.IntRange(1), help="Search at most so long (s; default 600, keyslot 86400)."
 )
+@click.option(
+    "--from", "sources", multiple=True, metavar="FILE", help="Take what is damaged from this image or backup."
+)
+@click.option("--wipe-signature", "wipe", multiple=True, metavar="NAME", help="Take out this foreign signature.")
 @key_options
 @_danger_options
 def command(
@@ -61,6 +65,8 @@ def command(
     uuid: str,
     keyslot: int | None,
     seconds: int | None,
+    sources: tuple[str, ...],
+    wipe: tuple[str, ...],
     key: KeyOptions,
     accepted: list[str],
 ) -> int:
@@ -71,7 +77,7 @@ def command(
     """
     workspace = app.workspace()
     passphrase = key.passphrase(device) if key.is_given or keyslot is not None else None
-    request = RepairRequest(take, uuid, passphrase, keyslot, key.limits)
+    request = RepairRequest(take, uuid, passphrase, keyslot, sources, wipe, key.limits)
     seconds = seconds or (DEFAULT_SECONDS if keyslot is None else KEYSLOT_SECONDS)
     with _SearchDisplay(app) as progress:
         effort = Effort(seconds, progress, lambda label, s: app.say(f"searching for {label}: {_duration(s)} at most"))
@@ -100,6 +106,9 @@ def _report_nothing(app: App, device: str, planned: RepairPlan) -> int:
 def _print_nothing(device: str, planned: RepairPlan) -> None:
     if not planned.outcome.left:
         click.echo(f"{device}: nothing to repair, as far as the header itself can tell")
+        for name in planned.wipeable:
+            click.echo(f"  a {name} signature lies in unused bytes; blkid may report it instead of LUKS")
+            click.echo(f"  next: luksafe repair {device} --wipe-signature {name}")
         return
     click.echo(f"{device}: cannot be repaired")
     for text in planned.outcome.left:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,17 @@ from luksafe.crypto.kdf import KdfLimits
 from luksafe.device.identity import DeviceFacts, describe
 from luksafe.device.source import DeviceReader, open_source
 from luksafe.device.usage import find_uses
-from luksafe.errors import KeyRejected, Refused, UsageError
+from luksafe.errors import DamagedInput, KeyRejected, Refused, UsageError
+from luksafe.luks.af import RandomBytes
 from luksafe.luks.inspection import inspect
 from luksafe.luks.luks1.binary_header import HEADER_BYTES
 from luksafe.luks.model import CopyName
 from luksafe.luks.repair.effort import Effort
 from luksafe.luks.repair.proposal import Evidence, Outcome, Patch, PatchedReader
+from luksafe.luks.repair.stitch import Source, stitch
 from luksafe.luks.repair.volume import propose_repair
 from luksafe.luks.unlock import unlock
+from luksafe.ops.foreign_signature import propose_wipe, wipeable_signatures
 from luksafe.ops.interruption import require_no_interruption
 from luksafe.ops.keyslot_health import destroyed_keyslots
 from luksafe.ops.keyslot_repair import repair_keyslot
@@ -42,13 +47,16 @@ _ORDER = ("secondary header", "primary header", LUKS1_PLACE)
 @dataclass(frozen=True, slots=True)
 class RepairRequest:
     """What the user asks for. ``take`` chooses a header copy; ``uuid`` replaces a lost one; ``passphrase`` proves;
-    ``keyslot`` is searched for the flipped bit that keeps the passphrase from opening it.
+    ``keyslot`` is searched for the flipped bit that keeps the passphrase from opening it; ``sources`` are files that
+    may have whole what is damaged; ``wipe`` names foreign signatures to take out.
     """
 
     take: CopyName | None = None
     uuid: str = ""
     passphrase: SecretBytes | None = None
     keyslot: int | None = None
+    sources: tuple[str, ...] = ()
+    wipe: tuple[str, ...] = ()
     limits: KdfLimits = field(default_factory=KdfLimits)
 
 
@@ -58,6 +66,8 @@ class RepairPlan:
 
     outcome: Outcome
     plan: WritePlan | None
+    wipeable: tuple[str, ...] = ()
+    """Foreign signatures in unused bytes, which ``--wipe-signature`` takes out."""
 
     def to_json(self) -> dict[str, Any]:
         """Proposals, what is left, what helps, and the plan."""
@@ -68,6 +78,7 @@ class RepairPlan:
             ],
             "left": list(self.outcome.left),
             "helps": list(self.outcome.helps),
+            "wipeable_signatures": list(self.wipeable),
             "plan": self.plan.to_json() if self.plan else None,
         }
 
@@ -89,11 +100,37 @@ def plan_repair(workspace: Workspace, device: str, request: RepairRequest, effor
             uuid=request.uuid,
             key_at_hand=request.passphrase is not None,
         )
+        if not outcome.sides:
+            outcome = _from_sources(reader, outcome, request, workspace.random_bytes)
         if outcome.sides:
             raise _split(device, outcome)
+        if request.wipe and outcome.proposals:
+            later = f"wiping {', '.join(request.wipe)} waits until the header is in order: run the command again"
+            outcome = replace(outcome, left=(*outcome.left, later))
+        elif request.wipe and not outcome.left:
+            outcome = replace(outcome, proposals=tuple(propose_wipe(reader, name) for name in request.wipe))
         if request.keyslot is not None:
             outcome = _with_keyslot(reader, outcome, request, effort)
-        return RepairPlan(outcome, make_plan(facts, reader, outcome, request) if outcome.proposals else None)
+        plan = make_plan(facts, reader, outcome, request) if outcome.proposals else None
+        return RepairPlan(outcome, plan, tuple(wipeable_signatures(reader, inspect(reader))) if plan is None else ())
+
+
+def _from_sources(reader: Reader, outcome: Outcome, request: RepairRequest, random_bytes: RandomBytes) -> Outcome:
+    """The outcome, completed with what the named files have whole."""
+    if not request.sources:
+        return outcome
+    with ExitStack() as opened:
+        sources = [Source(name, opened.enter_context(open_source(name))) for name in request.sources]
+        opens = None if request.passphrase is None else partial(_opens, request.passphrase, request.limits)
+        return stitch(reader, sources, outcome, random_bytes, opens)
+
+
+def _opens(passphrase: SecretBytes, limits: KdfLimits, volume: Reader, slot: int) -> bool:
+    try:
+        unlock(volume, inspect(volume).require_header(), passphrase, keyslot=slot, limits=limits).volume_key.wipe()
+    except (KeyRejected, DamagedInput):
+        return False
+    return True
 
 
 def _with_keyslot(reader: Reader, outcome: Outcome, request: RepairRequest, effort: Effort) -> Outcome:
@@ -140,10 +177,10 @@ def _require_plain(reader: DeviceReader) -> None:
 
 
 def _split(device: str, outcome: Outcome) -> Refused:
-    sides = "; ".join(f"the {side.copy} header says: {side.text}" for side in outcome.sides)
+    sides = "; ".join(f"{side.copy}: {side.text}" for side in outcome.sides)
     commands = "   or   ".join(f"luksafe repair {device} {side.option}" for side in outcome.sides)
     refused = Refused(
-        f"the two copies of the header contradict each other, and nothing tells which is right: {sides}",
+        f"the headers contradict each other, and nothing tells which is right: {sides}",
         code="split-evidence",
         hint=f"choose: {commands}",
     )

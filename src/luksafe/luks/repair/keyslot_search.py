@@ -24,6 +24,8 @@ from luksafe.secret import SecretBytes
 SECTOR_BYTES = 512
 _SECTOR_BITS = 8 * SECTOR_BYTES
 _TRIAL_STEPS = 400
+_FIXED_COST = 200
+"""Decrypting a sector and judging a key, in stripes."""
 
 Judge = Callable[[SecretBytes], bool]
 
@@ -82,8 +84,8 @@ class KeyslotSearch:
         return list(range(len(self._material) // SECTOR_BYTES))[::-1]
 
     def cost(self, sector: int) -> int:
-        """How much work a sector is, as the number of stripes that must be hashed again."""
-        return max(1, self._stripes - sector * SECTOR_BYTES // self._key_size)
+        """How much work a sector is, counted in stripes that must be hashed again."""
+        return max(0, self._stripes - sector * SECTOR_BYTES // self._key_size) + _FIXED_COST
 
     def estimate_seconds(self) -> float:
         """How long it takes to try every bit, measured on a few: the most, and twice what is to be expected."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from luksafe.luks.model import CopyName
 from luksafe.reader import Reader
 
 
@@ -47,9 +46,12 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of two contents between which nothing decides; ``option`` is the command line option that takes it."""
+    """One of several contents between which nothing decides: of a header copy, or of a source's name.
 
-    copy: CopyName
+    ``option`` is the command line option that takes it.
+    """
+
+    copy: str
     text: str
     option: str
 

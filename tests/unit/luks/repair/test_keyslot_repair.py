@@ -112,8 +112,7 @@ def test_cbc_with_sha1_in_luks1() -> None:
 def test_estimate_and_order_of_work() -> None:
     search = search_in(LUKS2)
     assert search.sectors[0] == AREA_BYTES // 512 - 1
-    assert search.cost(0) == 4000
-    assert search.cost(search.sectors[0]) < 10
+    assert search.cost(0) > 10 * search.cost(search.sectors[0])
     assert search.estimate_seconds() > 60
 
 
