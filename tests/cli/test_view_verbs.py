@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import escrow_samples as samples
 import pytest
 from generators.headers import UUID, VOLUME_KEY, luks1_image, luks2_image
 
@@ -184,6 +185,22 @@ def test_a_volume_key_with_parameters_instead_of_a_header(world, disk, plain):
     wrong = world.folder / "wrong"
     wrong.write_bytes(bytes(64))
     assert world.run("extract", world.image("whole.img"), "out3", "--volume-key-file", wrong).status == 11
+
+
+def test_a_packet_opens_it_with_and_without_a_header(world, disk, plain, key):
+    identity = world.folder / "identity.txt"
+    identity.write_text(f"{samples.age_identity()}\n")
+    recipient = str(samples.age_identity().to_public())
+    saved = world.run("escrow", "save", disk, *key, "--recipient", recipient, "--json")
+    packet = ("--packet", saved.json["packets"][0]["id"], "--identity", identity)
+    assert world.run("extract", disk, "out", *packet).status == 0
+    with disk.open("r+b") as file:
+        file.write(bytes(MIB))
+    assert world.run("extract", disk, "none", *key).status == 12
+    ran = world.run("extract", disk, "again", *packet)
+    assert ran.status == 0
+    assert "are those in packet" in ran.err
+    assert Path("out").read_bytes() == Path("again").read_bytes() == plain
 
 
 def test_ls(world, disk, key):

@@ -18,7 +18,7 @@ from luksafe.ops.target import Target, open_target
 from luksafe.ops.view import ByHand, View, ViewKey, open_view
 
 _NAMES = ("target", "header_file", "data", "key", "cipher", "sector_size", "data_offset", "data_size", "iv_offset")
-_FLAGS = ("iv_large_sectors", "accept_noise")
+_MORE = ("iv_large_sectors", "accept_noise", "identity", "share")
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,22 @@ class ViewOptions:
     iv_offset: int
     iv_large_sectors: bool
     accept_noise: bool
+    identity: tuple[str, ...]
+    share: tuple[str, ...]
 
     @contextmanager
     def open(self, app: App) -> Iterator[View]:
         """The decrypted volume; notes and warnings are printed."""
+        if self.cipher and not self.key.volume_key_file:
+            raise UsageError(
+                "--cipher takes the place of the header, so the volume key itself is needed too",
+                hint="give --volume-key-file FILE",
+            )
         with ExitStack() as stack:
             target = stack.enter_context(open_target(app.workspace(), self.target, self.header_file))
-            if not self.cipher:
+            if not self.cipher and not self.key.packet:
                 target.inspection.require_header()  # before a passphrase is asked for
-            key = stack.enter_context(self._key(target))
+            key = stack.enter_context(self._key(app, target))
             view = stack.enter_context(open_view(target, key, data=self.data, accept_noise=self.accept_noise))
             for note in view.notes:
                 app.say(note)
@@ -53,32 +60,49 @@ class ViewOptions:
             yield view
 
     @contextmanager
-    def _key(self, target: Target) -> Iterator[ViewKey]:
-        if self.cipher and not self.key.volume_key_file:
-            raise UsageError(
-                "--cipher takes the place of the header, so the volume key itself is needed too",
-                hint="give --volume-key-file FILE",
-            )
-        if self.key.volume_key_file:
+    def _key(self, app: App, target: Target) -> Iterator[ViewKey]:
+        if self.key.packet:
+            yield self._key_of_packet(app, target, self.key.packet)
+        elif self.key.volume_key_file:
             with self.key.volume_key() as volume_key:
                 yield ViewKey(volume_key=volume_key, limits=self.key.limits, by_hand=self._by_hand())
         else:
             with self.key.passphrase(target.description) as passphrase:
                 yield ViewKey(passphrase, keyslot=self.key.key_slot, limits=self.key.limits)
 
+    def _key_of_packet(self, app: App, target: Target, name: str) -> ViewKey:
+        """The volume key of an escrow packet, with its parameters where the header is gone; else its passphrase."""
+        from luksafe.cli.escrow.identities import Openers
+        from luksafe.ops.escrow.found import find_packet
+        from luksafe.ops.rebuild.from_packet import key_of_packet
+
+        openers = Openers(self.identity, self.share, self.key.key_file)
+        contents = openers.open(app, find_packet(app.workspace(), name)).contents
+        passphrase = contents.secret("passphrase")
+        if contents.secret("volume-key") is None and passphrase is not None and target.inspection.header is not None:
+            return ViewKey(passphrase.value, limits=self.key.limits)
+        source = key_of_packet(contents, f"packet {contents.packet_id}")
+        by_hand = None
+        if target.inspection.header is None and source.parameters is not None:
+            p = source.parameters
+            by_hand = ByHand(
+                p.encryption, p.sector_size, p.data_offset, p.segment_size, p.iv_tweak, integrity=p.integrity
+            )
+            app.say(f"no usable header: cipher, sector size and data offset are those in {source.origin}")
+        return ViewKey(volume_key=source.key, limits=self.key.limits, by_hand=by_hand)
+
     def _by_hand(self) -> ByHand | None:
         if not self.cipher:
             return None
-        return ByHand(
-            self.cipher, int(self.sector_size), self.data_offset, self.data_size, self.iv_offset, self.iv_large_sectors
-        )
+        size = int(self.sector_size)
+        return ByHand(self.cipher, size, self.data_offset, self.data_size, self.iv_offset, self.iv_large_sectors)
 
 
 def view_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """TARGET and every option that says how to open it; the function gets them as one ``view: ViewOptions``."""
 
     def run(*args: Any, **options: Any) -> Any:
-        mine = {name: options.pop(name) for name in (*_NAMES, *_FLAGS)}
+        mine = {name: options.pop(name) for name in (*_NAMES, *_MORE)}
         return function(*args, view=ViewOptions(**mine), **options)
 
     run.__doc__, run.__name__ = function.__doc__, function.__name__
@@ -86,6 +110,8 @@ def view_options(function: Callable[..., Any]) -> Callable[..., Any]:
     hand = "Without a header: "
     for option in reversed(
         (
+            click.option("--identity", multiple=True, help="What opens the packet: an age, ssh, PEM or PKCS#12 file."),
+            click.option("--share", multiple=True, help="A share of the packet's passphrase; may be repeated."),
             click.option("--data", type=click.Path(path_type=Path), help="The device or image that holds the data."),
             click.option("--cipher", help=hand + "the cipher as dm-crypt spells it, such as aes-xts-plain64."),
             click.option(

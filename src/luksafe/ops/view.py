@@ -13,7 +13,7 @@ from luksafe.device.source import DeviceReader, open_source
 from luksafe.device.uncached import read_uncached
 from luksafe.errors import KeyRejected, LuksafeError, Refused, UsageError
 from luksafe.luks.finding import Severity
-from luksafe.luks.model import Header, Segment
+from luksafe.luks.model import Header, Json, Segment
 from luksafe.luks.unlock import open_keyslot, unlock, verify_volume_key
 from luksafe.ops.target import Target
 from luksafe.probe.content import Content, recognise_content
@@ -37,10 +37,12 @@ class ByHand:
     data_size: int | None = None
     iv_offset: int = 0
     iv_large_sectors: bool = False
+    integrity: Json | None = None
 
     def segment(self) -> Segment:
         """As the one segment of a header."""
-        return Segment(0, "crypt", self.data_offset, self.data_size, self.iv_offset, self.cipher, self.sector_size)
+        place = (0, "crypt", self.data_offset, self.data_size, self.iv_offset)
+        return Segment(*place, self.cipher, self.sector_size, self.integrity)
 
 
 @dataclass(frozen=True, slots=True)
