@@ -11,6 +11,12 @@ VERBS = {
     "show": ("show", "What a packet is, without opening it; all packets of the vault."),
     "open": ("open_", "Open a packet: its secret, alone, on standard output."),
     "verify": ("verify", "Does a packet still open its device?"),
+    "apply": ("apply", "Give DEVICE a new passphrase by what a packet holds."),
+    "reseal": ("reseal", "Seal what a packet holds to other recipients."),
+    "rotate": ("rotate", "A fresh recovery key in the place of the one in a packet."),
+    "revoke": ("revoke", "Erase the keyslot that a packet opens; say what it still opens."),
+    "import": ("import_", "Packets of volume_key, dumps, keys, CSV tables, whole folders: into packets."),
+    "export": ("export", "A packet as files, or as one that volume_key reads."),
 }
 
 

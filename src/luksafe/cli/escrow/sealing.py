@@ -22,10 +22,12 @@ from luksafe.ops.escrow.recipients import (
     ANY_PASSPHRASE,
     SealTo,
     group_recipients,
+    packet_passphrase,
     read_recipient,
     recipient_oddities,
     split_shares,
 )
+from luksafe.secret import SecretBytes
 
 NAMES = ("recipient", "shares", "shares_dir", "packet_key_file", "output", "reason")
 
@@ -41,9 +43,14 @@ class SealOptions:
     output: Path | None = None
     reason: str = ""
 
+    @property
+    def is_given(self) -> bool:
+        """Whether anybody is named."""
+        return bool(self.recipient or self.shares)
+
     def groups(self, app: App) -> tuple[SealTo, ...]:
         """What one packet each is sealed to; asks for the passphrase if that is wanted. Warns of odd certificates."""
-        if not self.recipient and not self.shares:
+        if not self.is_given:
             raise UsageError(
                 "say to whom the packet is sealed",
                 hint="--recipient age1…, a certificate file, or the word passphrase; --shares 3/5",
@@ -54,15 +61,12 @@ class SealOptions:
                 recipients += read_recipient(text, TerminalCallbacks(app))
         for words in recipient_oddities(recipients, app.workspace().now()):
             app.warn(words)
-        groups = group_recipients(recipients, self._passphrase() if ANY_PASSPHRASE in self.recipient else None)
+        groups = group_recipients(
+            recipients, new_packet_passphrase(self.packet_key_file) if ANY_PASSPHRASE in self.recipient else None
+        )
         if self.shares:
             groups.append(split_shares(self.shares, app.workspace().random_bytes))
         return tuple(groups)
-
-    def _passphrase(self) -> Any:
-        if self.packet_key_file:
-            return read_key_file(self.packet_key_file)
-        return ask_new_passphrase("New passphrase of the packet")
 
     def hand_out(self, app: App, kept: Sequence[KeptPacket]) -> list[Json]:
         """Write the shares, if a folder was named for them; gives the packets as JSON."""
@@ -87,6 +91,11 @@ class SealOptions:
             if packet.sealed.shares and not self.shares_dir:
                 yield ""
                 yield from share_lines(packet.sealed)
+
+
+def new_packet_passphrase(file: str | None) -> SecretBytes:
+    """The passphrase that a packet is to have, from a file, else typed twice; without a line end."""
+    return packet_passphrase(read_key_file(file) if file else ask_new_passphrase("New passphrase of the packet"))
 
 
 def kept_to_json(packet: KeptPacket) -> Json:

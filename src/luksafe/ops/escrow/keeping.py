@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from luksafe.errors import NotFound, Refused
 from luksafe.escrow.recipients.interface import Scheme
 from luksafe.luks.compare import keyslot_fingerprint
 from luksafe.luks.model import Header, Json
+from luksafe.ops.escrow.found import FoundPacket
 from luksafe.ops.escrow.sealing import Sealed
 from luksafe.ops.new_file import write_new_file
 from luksafe.ops.record import lineage_of
@@ -23,6 +24,8 @@ from luksafe.vault.record import Proof, timestamp
 from luksafe.vault.report import Added
 from luksafe.vault.vault import Vault
 
+ProofSource = Callable[[Sealed, str], list[Proof]]
+"""Gives what is noted of a packet that is stored under an id."""
 KINDS: dict[Scheme, Kind] = {"age": Kind.SEALED_AGE, "passphrase": Kind.SEALED_AGE, "cms": Kind.SEALED_CMS}
 
 
@@ -61,7 +64,7 @@ def require_place(workspace: Workspace, facts: DeviceFacts | None, folder: Path 
 def keep(
     workspace: Workspace,
     packets: Sequence[Sealed],
-    header: Header,
+    proofs: ProofSource,
     facts: DeviceFacts | None,
     folder: Path | None = None,
 ) -> list[KeptPacket]:
@@ -76,7 +79,7 @@ def keep(
             public = sealed.public
             files = tuple(write_files(sealed, folder)) if folder else ()
             added = vault.add_packet(public.uuid, packet_files(sealed))
-            for proof in proofs_of(workspace, added.id, sealed, header):
+            for proof in proofs(sealed, added.id):
                 vault.add_proof(proof)
             kept.append(KeptPacket(sealed, added, uncounted, files))
     return kept
@@ -88,12 +91,29 @@ def packet_files(sealed: Sealed) -> PacketFiles:
     return PacketFiles(KINDS[public.scheme], sealed.packet.sealed, public.to_bytes())
 
 
-def proofs_of(workspace: Workspace, vault_id: str, sealed: Sealed, header: Header) -> list[Proof]:
+def store_packet(workspace: Workspace, found: FoundPacket) -> Added:
+    """Store a packet from a file as it is. Raises Refused for one that was forgotten, StoreError."""
+    public = found.packet.public
+    files = PacketFiles(KINDS[found.packet.scheme], found.packet.sealed, public.to_bytes() if public else b"")
+    with workspace.open_vault(create=True) as vault:
+        return vault.add_packet(public.uuid if public else "", files)
+
+
+def proofs_of(workspace: Workspace, header: Header) -> ProofSource:
     """That each secret opened the volume when it was sealed: what lets others notice that it no longer does."""
-    return [
-        make_proof(workspace, vault_id, secret.kind, secret.of, header, "opened the volume when it was sealed")
-        for secret in sealed.contents.secrets
-    ]
+
+    def proofs(sealed: Sealed, vault_id: str) -> list[Proof]:
+        return [
+            make_proof(workspace, vault_id, secret.kind, secret.of, header, "opened the volume when it was sealed")
+            for secret in sealed.contents.secrets
+        ]
+
+    return proofs
+
+
+def no_proofs(_: Sealed, vault_id: str) -> list[Proof]:
+    """For secrets of which no header was at hand to prove them."""
+    return []
 
 
 def make_proof(workspace: Workspace, vault_id: str, kind: str, of: int | None, header: Header, method: str) -> Proof:

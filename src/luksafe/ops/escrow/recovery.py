@@ -11,7 +11,7 @@ from luksafe.escrow.recovery_key import make_recovery_key
 from luksafe.luks.model import Json
 from luksafe.ops.backup import backup_device
 from luksafe.ops.escrow.enrolment import Enrolment, finish_unfinished, pending, unfinished
-from luksafe.ops.escrow.keeping import KeptPacket, keep, packet_files, require_place, sealed_path
+from luksafe.ops.escrow.keeping import KeptPacket, keep, packet_files, proofs_of, require_place, sealed_path
 from luksafe.ops.escrow.keyslots import (
     LiveHeader,
     add_keyslot,
@@ -104,7 +104,7 @@ def save_recovery_key(
         sealed = _seal(workspace, now, order, plan, recovery_key)
         files = [sealed_path(each, order.folder) for each in sealed] if order.folder else []
         enrolment.name_packets([packet_files(each).id for each in sealed], files)
-        kept = keep(workspace, sealed, now.header, volume.facts, order.folder)
+        kept = keep(workspace, sealed, proofs_of(workspace, now.header), volume.facts, order.folder)
     try:
         after, note = backup_volume(workspace, volume, "with the recovery key"), ""
     except LuksafeError as error:

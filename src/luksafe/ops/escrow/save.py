@@ -8,7 +8,7 @@ from pathlib import Path
 
 from luksafe.errors import UsageError
 from luksafe.escrow.contents import Secret, SecretKind
-from luksafe.ops.escrow.keeping import KeptPacket, keep, require_place
+from luksafe.ops.escrow.keeping import KeptPacket, keep, proofs_of, require_place
 from luksafe.ops.escrow.recipients import SealTo
 from luksafe.ops.escrow.sealing import seal_to_each
 from luksafe.ops.escrow.volume import ProvenVolume, make_contents
@@ -37,7 +37,7 @@ def save(
     secrets = tuple(_secrets(volume, order.kinds, passphrase))
     contents = make_contents(workspace, volume, secrets, reason=order.reason, with_header=order.with_header)
     packets = seal_to_each(workspace, contents, order.groups)
-    return keep(workspace, packets, volume.header, volume.facts, order.folder)
+    return keep(workspace, packets, proofs_of(workspace, volume.header), volume.facts, order.folder)
 
 
 def _secrets(volume: ProvenVolume, kinds: Sequence[SecretKind], passphrase: SecretBytes | None) -> list[Secret]:

@@ -91,7 +91,7 @@ def make_contents(
         packet_id=fresh_packet_id(workspace),
         volume=parameters,
         secrets=secrets,
-        made=Made(workspace.now(), _user(), workspace.tool, reason),
+        made=Made(workspace.now(), user_name(), workspace.tool, reason),
         host=record.host if record else workspace.host_name,
         device=_device(volume),
         canary=canary,
@@ -109,7 +109,8 @@ def fresh_packet_id(workspace: Workspace) -> str:
     return workspace.random_bytes(8).hex()
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who makes a packet; empty where the system does not tell."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

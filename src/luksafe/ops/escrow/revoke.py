@@ -1,0 +1,177 @@
+"""Revoke: the keyslot that a packet's passphrase opens is erased; and what still opens with it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from luksafe.crypto.kdf import KdfLimits
+from luksafe.errors import DamagedInput, NotFound, Refused
+from luksafe.escrow.contents import Contents
+from luksafe.luks.model import Json
+from luksafe.ops.backup import backup_device
+from luksafe.ops.escrow.found import FoundPacket, packets_in_vault
+from luksafe.ops.escrow.keyslots import LiveHeader, kill_keyslot, look_live, remove_token, require_live
+from luksafe.ops.escrow.verify import require_same_volume, try_secret
+from luksafe.ops.target import Target
+from luksafe.ops.workspace import Workspace
+from luksafe.vault.backup import Backup
+
+Say = Callable[[str], None]
+LAST_FLAG = "--allow-last"
+
+
+@dataclass(frozen=True, slots=True)
+class RevokePlan:
+    """What will be done. ``slot`` is None when the keyslot is gone already; ``enrolment`` tells its passphrase.
+
+    ``others`` are further packets that hold the same passphrase.
+    """
+
+    live: LiveHeader
+    slot: int | None
+    enrolment: str
+    tokens: tuple[int, ...]
+    others: tuple[str, ...]
+    is_last: bool
+
+    def lines(self) -> list[str]:
+        """The plan in words."""
+        what = f"{self.live.path} ({self.live.header.format}, {self.live.header.uuid}):"
+        if self.slot is None:
+            return [what, "  the keyslot is gone already: nothing is written"]
+        tokens = "".join(f" and token {token}" for token in self.tokens)
+        return [
+            what,
+            "  the header is backed up first, into the vault (that backup, too, opens with the old passphrase)",
+            f"  cryptsetup erases keyslot {self.slot}{tokens}: its passphrase opens the device no more",
+            *(f"  packet {other} holds the same passphrase" for other in self.others),
+            *(["  it is the ONLY keyslot: no passphrase will open the device"] if self.is_last else []),
+        ]
+
+    def to_json(self) -> Json:
+        """The plan as ``--dry-run --json`` prints it."""
+        return {
+            "device": str(self.live.path),
+            "uuid": self.live.header.uuid,
+            "keyslot": self.slot,
+            "tokens": list(self.tokens),
+            "packets": list(self.others),
+            "is_last": self.is_last,
+        }
+
+
+def plan_revoke(
+    workspace: Workspace,
+    found: FoundPacket,
+    contents: Contents | None,
+    target: Target,
+    limits: KdfLimits | None = None,
+) -> RevokePlan:
+    """Find the keyslot, by opening it, or (without ``contents``) by what was noted when the packet was proven.
+
+    Raises Refused for a packet with a volume key alone, which cannot be revoked; NotFound when nothing tells the slot.
+    """
+    live = require_live(target)
+    uuid = contents.volume.uuid if contents else found.public.uuid if found.public else ""
+    require_same_volume(uuid, live.header)
+    kinds = contents.kinds if contents else list(found.public.kinds) if found.public else []
+    if kinds == ["volume-key"]:
+        raise Refused(
+            "the packet holds the volume key: no keyslot can be killed to stop it from opening the volume",
+            code="volume-key",
+            hint="only a new volume key can: cryptsetup reencrypt; then luksafe escrow save, luksafe forget PACKET",
+        )
+    slot, enrolment = _by_opening(contents, target, live, limits) if contents else _by_notes(found, live)
+    enrolment = enrolment or _noted(found)
+    return RevokePlan(
+        live=live,
+        slot=slot,
+        enrolment=enrolment,
+        tokens=tuple(live.tokens_of(slot)) if slot is not None else (),
+        others=tuple(_others(workspace, found, live.header.uuid, enrolment)),
+        is_last=set(live.header.keyslots) == {slot},
+    )
+
+
+def _by_opening(
+    contents: Contents, target: Target, live: LiveHeader, limits: KdfLimits | None
+) -> tuple[int | None, str]:
+    secret = contents.secret("passphrase")
+    if secret is None:
+        raise NotFound("the packet holds no passphrase")
+    verdict = try_secret(secret, target, live.header, limits)
+    if verdict.state == "unknown":
+        raise DamagedInput(f"whether a keyslot opens with it cannot be told: {verdict.why}")
+    slot = verdict.keyslot
+    return (slot, live.fingerprint(slot)) if slot is not None else (None, "")
+
+
+def _by_notes(found: FoundPacket, live: LiveHeader) -> tuple[int | None, str]:
+    proofs = [proof for proof in found.proofs if proof.extra.get("secret") == "passphrase"]
+    if not proofs or proofs[-1].keyslot is None:
+        raise NotFound(
+            f"nothing is noted of which keyslot {found.description} opens",
+            code="no-notes",
+            hint="open it: --identity FILE, its passphrase or its shares",
+        )
+    enrolment = str(proofs[-1].extra.get("enrolment", ""))
+    fitting = [slot for slot in live.header.keyslots if live.fingerprint(slot) == enrolment]
+    return (fitting[0], enrolment) if fitting else (None, enrolment)
+
+
+def _noted(found: FoundPacket) -> str:
+    return next((str(p.extra["enrolment"]) for p in reversed(found.proofs) if "enrolment" in p.extra), "")
+
+
+def _others(workspace: Workspace, found: FoundPacket, uuid: str, enrolment: str) -> list[str]:
+    packets = packets_in_vault(workspace, uuid) if enrolment else []
+    return [
+        each.public.packet_id if each.public else each.vault_id
+        for each in packets
+        if each.vault_id != found.vault_id and enrolment in {proof.extra.get("enrolment") for proof in each.proofs}
+    ]
+
+
+def revoke(workspace: Workspace, plan: RevokePlan, target: Target, say: Say, *, allow_last: bool = False) -> None:
+    """Carry out a confirmed plan. Raises Refused for the last keyslot unless ``allow_last``, LuksafeError."""
+    if plan.slot is None:
+        return
+    if plan.is_last and not allow_last:
+        raise Refused(
+            f"keyslot {plan.slot} is the only one: afterwards no passphrase opens {plan.live.path}",
+            code="last-keyslot",
+            hint=f"add another passphrase first, or say {LAST_FLAG}",
+        )
+    _backup(workspace, target, "before a keyslot was revoked")
+    if look_live(plan.live.path).require_header().document != plan.live.header.document:
+        raise Refused("the header changed meanwhile; nothing was written", hint="look at the new plan: run it again")
+    for token in plan.tokens:
+        remove_token(plan.live.path, token)
+    kill_keyslot(plan.live.path, plan.slot)
+    if plan.slot in look_live(plan.live.path).require_header().keyslots:
+        raise DamagedInput(f"keyslot {plan.slot} is still there after cryptsetup killed it")
+    say(f"keyslot {plan.slot} is erased")
+    _backup(workspace, target, "after a keyslot was revoked")
+
+
+def _backup(workspace: Workspace, target: Target, why: str) -> None:
+    path, data = target.header_path, target.data_path
+    backup_device(workspace, str(data or path), None if data == path else str(path), why=why)
+
+
+def still_opened(workspace: Workspace, plan: RevokePlan) -> list[Backup]:
+    """The backups in the vault that the revoked passphrase still opens."""
+    if not plan.enrolment:
+        return []
+    try:
+        with workspace.open_vault() as vault:
+            backups = vault.backups(plan.live.header.uuid)
+    except NotFound:
+        return []
+    return [backup for backup in backups if plan.enrolment in _enrolments(backup)]
+
+
+def _enrolments(backup: Backup) -> set[str]:
+    slots = backup.record.parameters.get("keyslots", [])
+    return {str(slot.get("enrolment", "")) for slot in slots if isinstance(slot, dict)}
