@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 from cli.conftest import World
 from generators.headers import PASSPHRASE, UUID, VOLUME_KEY, luks1_image, luks2_image
@@ -216,3 +219,46 @@ def test_dry_run_writes_nothing_and_asks_nothing(world: World, files: dict[str, 
         "primary header",
     ]
     assert PASSPHRASE.decode() not in ran.out and VOLUME_KEY.hex() not in ran.out
+
+
+def test_the_passphrase_and_the_question_are_asked_on_the_terminal(world: World, files: dict[str, Path]) -> None:
+    disk = world.image(data=volume(luks2_image()))
+    wipe(disk)
+    words = ["rebuild", str(disk), "--volume-key-file", "vk", *map(str, [*CHEAP, *options(STATED)])]
+    terminal = pexpect.spawn(
+        sys.executable,
+        ["-m", "luksafe", "--vault", str(world.vault), *words],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        cwd=str(world.folder),
+        timeout=60,
+    )
+    for _ in range(2):
+        terminal.expect("New passphrase for")
+        terminal.sendline(NEW_PASSPHRASE)
+    terminal.expect("Type YES")
+    terminal.sendline("YES")
+    terminal.expect("rebuilt")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+    assert opens(disk, NEW_PASSPHRASE)
+
+
+def test_without_a_terminal_nothing_is_asked_and_nothing_is_written(world: World, files: dict[str, Path]) -> None:
+    disk = world.image(data=volume(luks2_image()))
+    wipe(disk)
+    before = disk.read_bytes()
+    ran = world.process("rebuild", disk, "--volume-key-file", "vk", *options(STATED), "--yes")
+    assert (ran.status, disk.read_bytes()) == (2, before)
+    unconfirmed = world.process(
+        "rebuild", disk, "--volume-key-file", "vk", "--new-key-file", "new", *CHEAP, *options(STATED)
+    )
+    assert (unconfirmed.status, disk.read_bytes()) == (2, before)
+
+
+def test_mappings_that_are_not_there(world: World, files: dict[str, Path]) -> None:
+    disk = world.image()
+    assert world.run("mappings", "no-such-mapping").status == 15
+    assert world.run("rebuild", disk, "--from-mapping", "no-such-mapping", "--new-key-file", "new").status == 15
+    assert world.run("emergency", "no-such-mapping", "--new-key-file", "new").status == 15
+    assert world.run("mappings", "--json").json["mappings"] is not None

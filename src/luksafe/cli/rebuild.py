@@ -73,7 +73,7 @@ def command(
         if dry_run:
             return _dry_run(app, known, rehearsal, accepted)
         refuse_dangers(rehearsal.dangers, accepted)
-        app.say(f"the key is proven: {rehearsal.confidence.text}")
+        app.say(f"proof of the key: {rehearsal.confidence.text}")
         with new_key.passphrase(f"{device} ({known.parameters.uuid})") as passphrase:
             if to_file is not None:
                 return _to_file(app, volume, known, rehearsal, passphrase, kdf, to_file)
@@ -124,7 +124,7 @@ def _to_file(
         lambda: (
             f"written: {path}, {human_size(len(new.image))}, read back; the new passphrase opens its keyslot {slot}",
             f"next: luksafe prove {volume.device} --header {path}",
-            f"then: luksafe restore {path} {volume.device}",
+            f"then: luksafe restore {path} {volume.device}" + (" --allow-in-use" if volume.uses else ""),
         ),
     )
     return 0

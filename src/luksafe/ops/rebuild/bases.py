@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from luksafe.crypto.kdf import KdfLimits
 from luksafe.device.identity import DeviceFacts
-from luksafe.errors import LuksafeError, NotFound
+from luksafe.errors import LuksafeError
 from luksafe.luks.create import Parameters
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Header
@@ -54,8 +54,8 @@ def vault_headers(workspace: Workspace, facts: DeviceFacts, uuids: Iterable[str]
     wanted = sorted({uuid for uuid in uuids if uuid})
     try:
         vault = workspace.open_vault()
-    except NotFound:
-        return []
+    except LuksafeError:
+        return []  # none, or one that is broken: that must not be in the way now
     found = []
     with vault:
         backups = [b for uuid in wanted for b in vault.current(uuid)] or list(backups_of_device(vault, facts))
