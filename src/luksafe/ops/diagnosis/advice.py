@@ -1,0 +1,97 @@
+"""What to type next, and what not to do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from luksafe.ops.diagnosis.facts import Facts
+from luksafe.ops.diagnosis.model import Verdict
+
+DAMAGED = (Verdict.REPAIRABLE, Verdict.NEEDS_BACKUP, Verdict.NEEDS_KEY, Verdict.LOST)
+
+
+def first_lines(facts: Facts, verdict: Verdict) -> Iterator[str]:
+    """What has to be read before all else: a mapping that is the last holder of the key, an interrupted write."""
+    for mapping in facts.mappings:
+        if verdict in DAMAGED:
+            yield (
+                f"DO NOT CLOSE IT, DO NOT REBOOT: it is mapped right now as {mapping.name}. While it is, the data can"
+                " be read and the kernel holds the volume key; once it is closed, a damaged header may keep it shut."
+            )
+        if mapping.is_key_wiped:
+            yield f"{mapping.name} is suspended, its key wiped from memory: do not reboot before you have a way in"
+    if facts.interruption:
+        yield f"{facts.interruption}: finish or undo that first"
+
+
+def next_commands(facts: Facts, verdict: Verdict) -> Iterator[str]:
+    """Commands, the best first."""
+    device = shlex.quote(facts.device or facts.target)
+    if facts.interruption:
+        yield f"luksafe undo {device}"
+    if verdict in DAMAGED and not facts.repair.proposals:
+        yield from (f"luksafe rebuild {device} --from-mapping {shlex.quote(m.name)}" for m in facts.mappings)
+    match verdict:
+        case Verdict.HEALTHY:
+            yield from _for_healthy(facts, device)
+        case Verdict.REPAIRABLE:
+            yield from _for_repairable(facts, device)
+        case Verdict.NOT_LUKS:
+            yield from _for_not_luks(facts, device)
+        case Verdict.UNSUPPORTED:
+            yield f"luksafe show {device}"
+        case Verdict.NEEDS_KEY:
+            yield f"luksafe diagnose {device} --try-variants"
+            yield from _with_backup(facts, device)
+        case _:
+            yield from _with_backup(facts, device)
+            yield from (f"luksafe escrow apply PACKET {device}",) if not facts.backups else ()
+            yield f"luksafe scan {device}"
+
+
+def things_to_avoid(facts: Facts, verdict: Verdict) -> Iterator[str]:
+    """What makes it worse."""
+    if verdict in DAMAGED:
+        yield "do not run cryptsetup on it (isLuks, luksDump and repair may write); do not format, fsck or partition it"
+    if verdict in DAMAGED and facts.mappings:
+        yield "do not close the mapping, do not reboot"
+
+
+def _for_healthy(facts: Facts, device: str) -> Iterator[str]:
+    header = facts.mended.header
+    if header is not None and header.is_in_reencryption:
+        yield f"luksafe backup {device} --full"
+        yield f"cryptsetup reencrypt --resume-only {device}"
+    elif not any(b.uuid.lower() == (header.uuid.lower() if header else "") for b in facts.backups):
+        yield f"luksafe backup {device}"
+    else:
+        yield f"luksafe check {device}"
+    if facts.attempt is None:
+        yield f"luksafe prove {device}"
+
+
+def _for_repairable(facts: Facts, device: str) -> Iterator[str]:
+    for mapping in facts.mappings:
+        yield f"luksafe rebuild {device} --from-mapping {shlex.quote(mapping.name)}   (if repair is refused)"
+    if facts.repair.sides:
+        yield from (f"luksafe repair {device} {side.option}" for side in facts.repair.sides)
+    else:
+        yield f"luksafe repair {device}"
+
+
+def _with_backup(facts: Facts, device: str) -> Iterator[str]:
+    for backup in [b for b in facts.backups if b.is_current][:3] or list(facts.backups[:1]):
+        yield f"luksafe prove {backup.id[:12]} --data {device}"
+        yield f"luksafe restore {backup.id[:12]} {device} --dry-run"
+    if not facts.backups:
+        yield "luksafe list"
+        yield "luksafe import FILE"
+
+
+def _for_not_luks(facts: Facts, device: str) -> Iterator[str]:
+    for trace in facts.traces:
+        if trace.volume_offset > 0:
+            yield f"losetup --find --show --read-only --offset {trace.volume_offset} {device}"
+            break
+    yield f"luksafe scan {device}"

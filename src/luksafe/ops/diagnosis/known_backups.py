@@ -1,0 +1,105 @@
+"""The backups in the vault that belong to a target: by UUID, by device, or by key material that is still on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from luksafe.device.identity import DeviceFacts
+from luksafe.errors import LuksafeError
+from luksafe.luks.inspection import Inspection, inspect
+from luksafe.ops.check import backups_of_device
+from luksafe.ops.workspace import Workspace
+from luksafe.reader import BytesReader
+from luksafe.vault.backup import Backup
+from luksafe.vault.vault import Vault
+
+MOST_IMAGES = 200
+SECTOR_BYTES = 512
+LEAST_DISTINCT = 128
+"""Of 512 random bytes about 222 values differ: a sector with so many is no filling."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBackup:
+    """A backup that belongs to the target. ``by``: ``uuid``, ``device`` or ``key-material``; ``kept`` as recorded."""
+
+    id: str
+    uuid: str
+    seqid: int
+    created: str
+    is_current: bool
+    by: str
+    image: bytes
+    inspection: Inspection
+    kept: tuple[tuple[int, int], ...]
+    device_size: int
+
+
+def find_known_backups(
+    workspace: Workspace,
+    start: bytes,
+    inspections: Iterable[Inspection],
+    device: DeviceFacts | None,
+    itself: Backup | None,
+) -> tuple[KnownBackup, ...]:
+    """The backups in the vault of the volume that ``start`` begins, current ones first; none without a vault.
+
+    ``itself`` is the backup being diagnosed, which proves nothing about itself.
+    """
+    uuids = {copy.uuid.lower() for i in inspections for copy in i.copies if copy.uuid}
+    try:
+        with workspace.open_vault() as vault:
+            found = list(_find(vault, start, uuids, device, itself.id if itself else ""))
+    except LuksafeError:
+        return ()
+    return tuple(sorted(found, key=lambda k: (not k.is_current, k.by != "uuid", -k.seqid)))
+
+
+def _find(
+    vault: Vault, start: bytes, uuids: set[str], device: DeviceFacts | None, itself: str
+) -> Iterator[KnownBackup]:
+    everything = [backup for backup in vault.backups() if backup.id != itself]
+    of_device = {backup.id for backup in backups_of_device(vault, device)} if device else set()
+    by_name = [b for b in everything if b.record.uuid.lower() in uuids or b.id in of_device]
+    for backup in by_name:
+        how = "uuid" if backup.record.uuid.lower() in uuids else "device"
+        if known := _load(vault, backup, how):
+            yield known
+    if any(backup.record.uuid.lower() in uuids for backup in by_name):
+        return
+    for backup in [b for b in everything if b not in by_name][:MOST_IMAGES]:
+        known = _load(vault, backup, "key-material")
+        if known and shares_key_material(known, start):
+            yield known
+
+
+def _load(vault: Vault, backup: Backup, how: str) -> KnownBackup | None:
+    try:
+        image = vault.image(backup.id).data
+    except LuksafeError:
+        return None
+    return KnownBackup(
+        id=backup.id,
+        uuid=backup.record.uuid,
+        seqid=backup.record.seqid,
+        created=backup.record.created,
+        is_current=backup.is_current,
+        by=how,
+        image=image,
+        inspection=inspect(BytesReader(image)),
+        kept=tuple((int(offset), int(length)) for offset, length in backup.record.kept),
+        device_size=int(backup.record.device.size),
+    )
+
+
+def shares_key_material(known: KnownBackup, start: bytes) -> bool:
+    """Whether one sector of key material is the same in both: random bytes do not meet twice."""
+    header = known.inspection.header
+    areas = [k.area for k in header.keyslots.values() if k.area and k.af] if header else []
+    for area in areas:
+        for at in range(area.offset, area.offset + area.size, SECTOR_BYTES):
+            sector = known.image[at : at + SECTOR_BYTES]
+            if sector == start[at : at + SECTOR_BYTES] and len(set(sector)) >= LEAST_DISTINCT:
+                return True
+    return False
