@@ -27,6 +27,7 @@ VERBS = (
     Verb("sync", "keep", "luksafe.cli.sync", "Bring all stores level; heal damaged copies."),
     Verb("stores", "keep", "luksafe.cli.stores", "List, add and check the places that hold copies."),
     Verb("scan", "recover", "luksafe.cli.scan", "Find LUKS headers anywhere: lost partitions, copies, backups."),
+    Verb("diagnose", "recover", "luksafe.cli.diagnose", "What is damaged, where, by what, and what to do next."),
     Verb(
         "restore", "recover", "luksafe.cli.restore", "Write a backup to a device: plan, confirm, save, write, verify."
     ),

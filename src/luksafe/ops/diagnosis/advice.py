@@ -74,7 +74,10 @@ def _for_healthy(facts: Facts, device: str) -> Iterator[str]:
 def _for_repairable(facts: Facts, device: str) -> Iterator[str]:
     for mapping in facts.mappings:
         yield f"luksafe rebuild {device} --from-mapping {shlex.quote(mapping.name)}   (if repair is refused)"
-    if facts.repair.sides:
+    if facts.repair.left and not facts.repair.proposals:
+        known = next((b.uuid for b in facts.backups if b.inspection.header), "UUID")
+        yield f"luksafe repair {device} --uuid {known}"
+    elif facts.repair.sides:
         yield from (f"luksafe repair {device} {side.option}" for side in facts.repair.sides)
     else:
         yield f"luksafe repair {device}"

@@ -28,10 +28,14 @@ MOST_SALT_BITS = 16
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A header that says what it cannot say, given ``backup``; ``texts`` are the differences."""
+    """A header that says what it cannot say, given ``backup``; ``texts`` are the differences.
+
+    ``is_only_uuid``: nothing but the UUID, which can be set again.
+    """
 
     backup: KnownBackup
     texts: tuple[str, ...]
+    is_only_uuid: bool = False
 
 
 def find_contradiction(facts: Facts, header: Header | None) -> Contradiction | None:
@@ -40,23 +44,24 @@ def find_contradiction(facts: Facts, header: Header | None) -> Contradiction | N
         stored = backup.inspection.header
         if header is None or stored is None or stored.format != header.format:
             continue
-        texts = tuple(_contradictions(stored, header, backup, facts))
-        if texts:
-            return Contradiction(backup, texts)
+        found = list(_contradictions(stored, header, backup, facts))
+        if found:
+            is_only_uuid = stored.format == "luks1" and all(code == "uuid-changed" for code, _ in found)
+            return Contradiction(backup, tuple(text for _, text in found), is_only_uuid)
     return None
 
 
-def _contradictions(stored: Header, header: Header, backup: KnownBackup, facts: Facts) -> Iterator[str]:
+def _contradictions(stored: Header, header: Header, backup: KnownBackup, facts: Facts) -> Iterator[tuple[str, str]]:
     changes = compare(stored, header, BytesReader(backup.image), BytesReader(facts.start))
     same_state = stored.format == "luks2" and stored.seqid == header.seqid and stored.uuid == header.uuid
     shared = _shared_salts(stored, header)
     for change in changes:
         if same_state and change.code not in ("keyslot-area-differs", "seqid-changed"):
-            yield f"{change.text}, with the same sequence id"
+            yield change.code, f"{change.text}, with the same sequence id"
         elif stored.format == "luks1" and shared and change.code in NEVER_CHANGES:
-            yield f"{change.text}, with the same keyslots"
+            yield change.code, f"{change.text}, with the same keyslots"
         elif change.code == "keyslot-changed" and _is_bit_flip(stored, header, change):
-            yield f"{change.text}: the salt differs in a few bits only, so it was damaged"
+            yield change.code, f"{change.text}: the salt differs in a few bits only, so it was damaged"
 
 
 def _shared_salts(stored: Header, header: Header) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from luksafe.crypto.kdf import KdfLimits
 from luksafe.errors import KeyRejected, LuksafeError
@@ -12,9 +12,10 @@ from luksafe.luks.inspection import Inspection
 from luksafe.luks.model import Header
 from luksafe.luks.unlock import Unlocked, keyslots_in_order, unlock, verify_volume_key
 from luksafe.ops.diagnosis.variants import variants
+from luksafe.probe.content import recognise_content
 from luksafe.reader import Reader
 from luksafe.secret import SecretBytes
-from luksafe.view.sense import find_better, make_sense
+from luksafe.view.parameters import find_parameters
 from luksafe.view.stream import open_volume
 
 Say = Callable[[str], None]
@@ -47,7 +48,6 @@ class Attempt:
     variant: str = ""
     problem: str = ""
     sense: str = ""
-    makes_no_sense: bool = False
     better: str = ""
 
 
@@ -104,17 +104,16 @@ def _say_estimate(trial: KeyTrial, seconds: float) -> None:
 
 def _look(data_reader: Reader, header_reader: Reader, header: Header, opened: Unlocked, attempt: Attempt) -> Attempt:
     """Whether the data decrypt to sense with the parameters in the header; if not, which others would do."""
-    from dataclasses import replace
-
     segment = header.default_segment
     if segment is None or header.is_in_reencryption or data_reader.size_bytes <= header.data_offset:
         return attempt
     try:
         volume = open_volume(data_reader, header, {opened.digest_id: opened.volume_key}, header_reader=header_reader)
-        sense = make_sense(volume)
+        content = recognise_content(volume)
     except (LuksafeError, OSError):
         return attempt
-    if sense.is_good or not (sense.is_noise or sense.is_patchy):
-        return replace(attempt, sense=sense.text)
-    better = find_better(data_reader, segment, opened.volume_key)
-    return replace(attempt, sense=sense.text, makes_no_sense=True, better=better.text if better else "")
+    if content.plausible:
+        return replace(attempt, sense=f"{content.name}: {content.why}")
+    better = find_parameters(data_reader, segment, opened.volume_key)
+    name = "noise" if content.name == "random" else content.name
+    return replace(attempt, sense=f"{name}: {content.why}", better=better.text if better else "")

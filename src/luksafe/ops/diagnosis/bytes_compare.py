@@ -9,10 +9,11 @@ from luksafe.probe.sector_runs import runs_of
 from luksafe.probe.statistics import SectorClass, classify_sectors
 
 SECTOR_BYTES = 512
-JOIN_BYTES = 8
+JOIN_BYTES = 16
 """Differences nearer than this to each other are one: what overwrote them had these bytes alike by chance."""
 LEAST_FILL_BYTES = 4
 LEAST_TEXT_BYTES = 256
+LEAST_PATTERN_BYTES = 16
 
 Range = tuple[int, int]
 FILLS = ("zeros", "ff", "random", "pattern", "text", "structured", "unreadable")
@@ -53,9 +54,8 @@ def looks_of(start: bytes, range_: Range) -> str:
     data = start[range_[0] : range_[1]]
     if not data:
         return "missing"
-    for name, byte in (("zeros", 0), ("ff", 0xFF)):
-        if len(data) >= LEAST_FILL_BYTES and data.count(byte) == len(data):
-            return name
+    if len(data) >= LEAST_FILL_BYTES and len(set(data)) == 1:
+        return {0: "zeros", 0xFF: "ff"}.get(data[0], "pattern" if len(data) >= LEAST_PATTERN_BYTES else "changed")
     first, end = range_[0] // SECTOR_BYTES * SECTOR_BYTES, -(-range_[1] // SECTOR_BYTES) * SECTOR_BYTES
     kinds = {SectorClass(kind) for kind in classify_sectors(start[first:end]).tolist()}
     if len(kinds) == 1 and len(data) >= LEAST_FILL_BYTES:

@@ -25,7 +25,8 @@ from luksafe.ops.workspace import Workspace
 from luksafe.probe.footprint import Footprint, footprint
 from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Recognised
-from luksafe.reader import BytesReader, Reader
+from luksafe.probe.sector_runs import Run, runs_of
+from luksafe.reader import Reader
 
 USUAL_AREA_BYTES = 16 << 20
 MOST_AREA_BYTES = 132 << 20  # two header copies of 4 MiB and the largest keyslots area, 128 MiB less those
@@ -40,7 +41,8 @@ class Facts:
     """What was seen. ``start`` are the bytes of the header area, unreadable sectors (``unreadable``) as zeros.
 
     ``inspection`` is the header as it stands, ``repair`` what ``repair`` would do, ``mended`` the header after that.
-    ``footprints`` go with ``recognised``, one each. ``device`` is what commands should name, empty for a backup.
+    ``runs`` are the sectors of ``start`` by class; ``footprints`` go with ``recognised``, one each.
+    ``device`` is what commands should name, empty for a backup.
     ``data_start`` are bytes from ``data_offset`` of the data, ``data_samples`` pieces from all over them.
     """
 
@@ -56,6 +58,7 @@ class Facts:
     footprints: tuple[Footprint, ...] = ()
     traces: tuple[HeaderTrace, ...] = ()
     backups: tuple[KnownBackup, ...] = ()
+    runs: tuple[Run, ...] = ()
     mappings: tuple[Mapping, ...] = ()
     interruption: str = ""
     attempt: Attempt | None = None
@@ -107,6 +110,7 @@ def _gather(
         footprints=tuple(footprint(data_reader, found) for found in recognised),
         traces=tuple(find_header_traces(start)),
         backups=backups,
+        runs=tuple(runs_of(start)),
         mappings=_mappings(data_path),
         interruption=interruption_words(workspace, device) if device else "",
         attempt=try_key(PatchedReader(reader, outcome.patches), data_reader, mended, trial) if trial else None,
@@ -161,8 +165,3 @@ def _samples(reader: Reader, data_offset: int) -> Iterator[bytes]:
     step = max(SAMPLE_BYTES, (reader.size_bytes - data_offset) // SAMPLES // SAMPLE_BYTES * SAMPLE_BYTES)
     for at in range(data_offset, reader.size_bytes, step):
         yield _read(reader, at, SAMPLE_BYTES)
-
-
-def reader_of(facts: Facts) -> Reader:
-    """The header area as a Reader."""
-    return BytesReader(facts.start)

@@ -86,6 +86,11 @@ def _of_state(facts: Facts, header: Header) -> Iterator[Finding]:
         text = "the disk encrypts by itself (OPAL): a header backup is of use on this very disk only"
         yield Finding("opal", Severity.WARNING, "config.requirements", text)
     size = facts.data_size_bytes
+    if header.areas_end < size <= header.data_offset and not facts.is_detached:
+        text = (
+            f"the data begin at byte {header.data_offset}, at or behind the end: this is a header alone, or it was cut"
+        )
+        yield Finding("no-data", Severity.INFO, "segments", text, size, header.data_offset - size)
     for segment in header.data_segments:
         if segment.size is not None and size > header.data_offset and segment.offset + segment.size > size:
             missing = segment.offset + segment.size - size

@@ -23,13 +23,13 @@ SECRET_MEMBERS = ("digests", "tokens")
 
 def diagnose(facts: Facts) -> Diagnosis:
     """The diagnosis of what was gathered."""
-    layout = lay_out_volume(facts)
+    contradiction = find_contradiction(facts, facts.mended.header)
+    layout = lay_out_volume(facts, contradiction)
     structures = find_structures(facts, layout)
-    parts = [*judge_header_parts(facts, layout), *judge_keyslot_parts(facts, layout, structures)]
+    parts = [*judge_header_parts(facts, layout, contradiction), *judge_keyslot_parts(facts, layout, structures)]
     keyslots = states_of(parts, layout.header)
     # fillings are told of headers and key material only: elsewhere zeros and text may be as they should
     fillings = find_fillings(facts, parts, structures)
-    contradiction = find_contradiction(facts, facts.mended.header)
     culprits = [*structures, *fillings]
     judgement = decide(facts, layout, keyslots, culprits, contradiction)
     if layout.header is None and judgement.verdict in (Verdict.NOT_LUKS, Verdict.UNSUPPORTED):

@@ -14,6 +14,7 @@ from luksafe.ops.diagnosis.layout import VolumeLayout
 from luksafe.ops.diagnosis.model import Culprit, Damage, KeyslotState, Part, State
 
 CERTAIN, LIKELY = "certain", "likely"
+PROVEN = ("the same as in backup", "the key that was given opens it")
 RANDOM_WRITERS = frozenset({"crypto_LUKS", "squashfs", "erofs", "squashfs3"})
 """What these wrote looks as random as key material, so that statistics do not see it."""
 UNSEEN = (
@@ -53,7 +54,7 @@ def states_of(parts: Sequence[Part], header: Header | None) -> list[KeyslotState
 
 def _state(part: Part) -> KeyslotState:
     slot = part.keyslot if part.keyslot is not None else -1
-    is_sure = part.state in (State.DESTROYED, State.INACTIVE) or part.why.startswith("the same as in backup")
+    is_sure = part.state in (State.DESTROYED, State.INACTIVE) or part.why.startswith(PROVEN)
     return KeyslotState(slot, part.state, CERTAIN if is_sure else LIKELY, part.why)
 
 
@@ -72,6 +73,8 @@ def _judge_material(
     if end > facts.size_bytes:
         missing = Damage(max(start, facts.size_bytes), end - max(start, facts.size_bytes), "missing", "behind the end")
         return State.DESTROYED, f"the device ends at byte {facts.size_bytes}, in or before it", [missing]
+    if facts.attempt is not None and facts.attempt.keyslot == keyslot.id:
+        return State.INTACT, "the key that was given opens it", []
     for backup in facts.backups:
         if (same := _in_backup(backup, keyslot)) is not None:
             return _against(facts, backup, same, material)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from luksafe.luks.areas import Region, header_area_bytes, regions
 from luksafe.luks.inspection import Inspection
 from luksafe.luks.model import Header
+from luksafe.ops.diagnosis.against_backup import Contradiction
 from luksafe.ops.diagnosis.facts import USUAL_AREA_BYTES, Facts
 from luksafe.ops.diagnosis.known_backups import KnownBackup
 from luksafe.ops.diagnosis.remains import LUKS1_KEYSLOTS, LUKS2_KEYSLOTS, first_key_offset
@@ -29,8 +30,11 @@ class VolumeLayout:
     backup: KnownBackup | None = None
 
 
-def lay_out_volume(facts: Facts) -> VolumeLayout:
+def lay_out_volume(facts: Facts, contradiction: Contradiction | None) -> VolumeLayout:
     """The layout of the header as it stands or after repair, else of the best backup, else the usual one."""
+    if contradiction is not None and not contradiction.is_only_uuid:
+        backup = contradiction.backup
+        return _from(backup.inspection, f"backup {backup.id[:12]}", backup)
     if facts.mended.header is not None:
         source = "the header" if not facts.repair.proposals else "the header as it is after repair"
         return _from(facts.mended, source, None)

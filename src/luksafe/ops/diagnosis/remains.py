@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.probe.footprint import Footprint
-from luksafe.probe.sector_runs import Run, runs_of
-from luksafe.probe.statistics import SectorClass
+from luksafe.probe.recognised import Kind
+from luksafe.probe.sector_runs import Run
+from luksafe.probe.statistics import SectorClass, classify_sectors
 
 LEAST_KEY_BYTES = 64_000
 """The key material of the smallest usual key: 16 bytes in 4000 stripes."""
@@ -16,26 +17,48 @@ MOST_FOREIGN_FRACTION = 0.02
 """Files end within a sector and folders are no cipher text: a filesystem in use has more sectors of that kind."""
 BLANK = (SectorClass.ZEROS, SectorClass.FF, SectorClass.RANDOM, SectorClass.UNREADABLE)
 LUKS1_KEYSLOTS, LUKS2_KEYSLOTS = 4096, 32768
+HOLDERS = (Kind.PARTITION_TABLE, Kind.VOLUME_MANAGER, Kind.RAID)
+FIRST_HELD_BYTES = 1 << 20
+USUAL_DATA_OFFSETS = (16 << 20, 2 << 20, 4 << 20, 1 << 20, 1032 << 10)
 
 
 def has_luks_left(facts: Facts) -> bool:
-    """Whether anything says that a LUKS volume is or was here: a header's remains, or key material and cipher text
-    with nothing else in use among them."""
+    """Whether anything says that a LUKS volume is or was here: a header's remains, or key material or cipher text at
+    their usual places with nothing else in use among them."""
     if facts.inspection.format != "none" or any(trace.volume_offset == 0 for trace in facts.traces):
         return True
-    if any(match.partitions for match in facts.recognised) and not any(_key_starts(facts)):
-        return False
+    if facts.traces:
+        return False  # whatever is here belongs to a volume that begins elsewhere
+    if any(match.kind in HOLDERS and match.copy == "primary" for match in facts.recognised):
+        # others' volumes may lie behind these; only what is left in front of the first one can tell
+        left = _outside(facts.runs, [(r.offset, r.end) for f in facts.footprints for r in f.ranges if r.certain])
+        return any(r.offset < FIRST_HELD_BYTES for r in _key_like(left))
     runs = _outside_structures(facts)
     random = sum(r.length for r in runs if r.kind is SectorClass.RANDOM)
     foreign = sum(r.length for r in runs if r.kind not in BLANK)
-    is_all_random = all(r.kind is SectorClass.RANDOM for r in runs_of(facts.start))
-    return bool(key_like_runs(facts)) and foreign <= MOST_FOREIGN_FRACTION * random and not is_all_random
+    is_all_random = all(r.kind is SectorClass.RANDOM for r in facts.runs)
+    if is_all_random or foreign > MOST_FOREIGN_FRACTION * random:
+        return has_data_start(facts)
+    return bool(key_like_runs(facts)) or has_data_start(facts)
+
+
+def has_data_start(facts: Facts) -> bool:
+    """Whether cipher text begins at the very byte where LUKS data usually begin."""
+    starts = {r.offset for r in facts.runs if r.kind is SectorClass.RANDOM and r.length >= ALIGNMENT}
+    if len(facts.start) == USUAL_DATA_OFFSETS[0] and facts.runs and facts.runs[-1].kind is not SectorClass.RANDOM:
+        first = facts.data_start[:ALIGNMENT]
+        if len(first) == ALIGNMENT and not any(classify_sectors(first).tolist()):
+            starts.add(len(facts.start))
+    return any(offset in starts for offset in USUAL_DATA_OFFSETS)
 
 
 def key_like_runs(facts: Facts) -> list[tuple[int, int]]:
     """Stretches of random bytes in the header area that may hold key material, ``[start, end)``."""
-    runs = [r for r in _outside_structures(facts) if r.kind is SectorClass.RANDOM]
-    return [(r.offset, r.end) for r in runs if r.length >= LEAST_KEY_BYTES]
+    return [(r.offset, r.end) for r in _key_like(_outside_structures(facts))]
+
+
+def _key_like(runs: Sequence[Run]) -> list[Run]:
+    return [r for r in runs if r.kind is SectorClass.RANDOM and r.length >= LEAST_KEY_BYTES]
 
 
 def first_key_offset(facts: Facts) -> int | None:
@@ -45,7 +68,7 @@ def first_key_offset(facts: Facts) -> int | None:
 
 def _key_starts(facts: Facts) -> Iterator[int]:
     """The usual places at which random bytes begin that were not random before, or go on for a whole keyslot."""
-    runs = [r for r in runs_of(facts.start) if r.kind is SectorClass.RANDOM and r.length >= LEAST_KEY_BYTES]
+    runs = [r for r in facts.runs if r.kind is SectorClass.RANDOM and r.length >= LEAST_KEY_BYTES]
     for place in (LUKS1_KEYSLOTS, LUKS2_KEYSLOTS):
         if any(r.offset == place for r in runs):
             yield place
@@ -53,11 +76,15 @@ def _key_starts(facts: Facts) -> Iterator[int]:
 
 def _outside_structures(facts: Facts) -> list[Run]:
     """The runs of the header area without what known structures wrote there for sure or perhaps."""
-    covered = _covered(facts.footprints)
+    return _outside(facts.runs, _covered(facts.footprints))
+
+
+def _outside(runs: Sequence[Run], covered: Sequence[tuple[int, int]]) -> list[Run]:
     out: list[Run] = []
-    for run in runs_of(facts.start):
+    in_order = sorted(covered)
+    for run in runs:
         at = run.offset
-        for first, end in covered:
+        for first, end in in_order:
             if end <= at or first >= run.end:
                 continue
             if first > at:
@@ -71,4 +98,4 @@ def _outside_structures(facts: Facts) -> list[Run]:
 def _covered(footprints: Sequence[Footprint]) -> list[tuple[int, int]]:
     """Ranges of all structures; vague ones (whole data areas of an array) say nothing about who wrote there."""
     ranges = [r for f in footprints for r in f.ranges if r.certain or r.length < (8 << 20)]
-    return sorted((r.offset, r.end) for r in ranges)
+    return [(r.offset, r.end) for r in ranges]

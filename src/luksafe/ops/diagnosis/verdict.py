@@ -9,6 +9,7 @@ from luksafe.luks.compact import KNOWN_REQUIREMENTS
 from luksafe.luks.finding import Severity
 from luksafe.luks.model import Header
 from luksafe.ops.diagnosis.against_backup import Contradiction, formatted_again
+from luksafe.ops.diagnosis.culprits import FILLINGS
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.layout import VolumeLayout
 from luksafe.ops.diagnosis.model import Culprit, KeyslotState, State, Verdict
@@ -43,7 +44,7 @@ def decide(
     header = facts.mended.header
     return (
         _keyslot_rules(facts, header, keyslots)
-        or _metadata_rules(facts, contradiction)
+        or _metadata_rules(facts, contradiction, culprits)
         or _other_rules(facts, header)
         or Judgement(Verdict.HEALTHY, _healthy_words(header, culprits))
     )
@@ -70,8 +71,14 @@ def _without_header(facts: Facts, culprits: Sequence[Culprit]) -> Judgement:
     if _is_data_gone(facts):
         text = "neither header nor data are left: what was encrypted here reads as zeros or foreign data throughout"
         return Judgement(Verdict.LOST, text)
-    text = "the header cannot be mended from what is left of it; a header backup or the volume key brings the data back"
-    return Judgement(Verdict.NEEDS_BACKUP, text)
+    text = "the header cannot be mended from what is left; a header backup or the volume key brings the data back"
+    return Judgement(Verdict.NEEDS_BACKUP, text + _foreign_words(culprits))
+
+
+def _foreign_words(culprits: Sequence[Culprit]) -> str:
+    """A reminder that what is there now may be what somebody wants."""
+    names = [culprit.name for culprit in culprits if culprit.name not in FILLINGS]
+    return f" ({', '.join(names)} stands there now: if that is in use, leave it)" if names else ""
 
 
 def _is_data_gone(facts: Facts) -> bool:
@@ -105,19 +112,21 @@ def _keyslot_rules(facts: Facts, header: Header, keyslots: Sequence[KeyslotState
     return None
 
 
-def _metadata_rules(facts: Facts, contradiction: Contradiction | None) -> Judgement | None:
+def _metadata_rules(facts: Facts, contradiction: Contradiction | None, culprits: Sequence[Culprit]) -> Judgement | None:
     is_bad = facts.inspection.is_refused
     # the UUID alone is no obstacle: the volume opens without one
     if facts.repair.left and (is_bad or _is_left_serious(facts)):
         return Judgement(Verdict.NEEDS_BACKUP, f"repair alone does not do: {facts.repair.left[0]}")
-    if contradiction is not None and not facts.repair.proposals:
+    if contradiction is not None and not facts.repair.proposals and not contradiction.is_only_uuid:
         text = f"the header contradicts backup {contradiction.backup.id[:12]}: {contradiction.texts[0]}"
         return Judgement(Verdict.NEEDS_BACKUP, text)
+    if contradiction is not None and contradiction.is_only_uuid:
+        return Judgement(Verdict.REPAIRABLE, f"it opens, but its UUID is damaged: it was {contradiction.backup.uuid}")
     if facts.repair.sides:
         return Judgement(Verdict.REPAIRABLE, "the two header copies contradict each other; it opens, but choose one")
     if facts.repair.proposals:
         what = "; ".join(proposal.text for proposal in facts.repair.proposals)
-        return Judgement(Verdict.REPAIRABLE, f"repair can mend it: {what}")
+        return Judgement(Verdict.REPAIRABLE, f"repair can mend it: {what}{_foreign_words(culprits)}")
     if any(f.code in SPLIT_CODES for f in facts.inspection.findings):
         return Judgement(Verdict.REPAIRABLE, "the two header copies differ")
     if any(f.code == "uuid-form" for f in facts.inspection.findings):
