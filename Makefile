@@ -7,13 +7,14 @@ INSTALLED_CORE := $(VENV)/.installed-core
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow test-vm lint format clean packages
+.PHONY: help demo test test-slow test-vm lint format reference clean packages
 
 help:
 	@echo "make demo       the main job before your eyes: back up, prove, wreck, restore, undo"
 	@echo "make test       the quick tests (under ten minutes)"
 	@echo "make test-slow  the long ones; make test-vm those that need a kernel with dm-crypt"
 	@echo "make lint       ruff, mypy --strict, the import contract"
+	@echo "make reference  write docs/reference.md anew, after a change of options"
 	@echo "make packages   which Debian packages the tests use, and which are missing"
 
 $(INSTALLED_CORE): pyproject.toml
@@ -47,6 +48,9 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+reference: $(INSTALLED)
+	$(BIN)/python docs/make-reference > docs/reference.md
 
 packages:
 	@missing=$$(while read -r name command; do \

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Parameters = ParamSpec("Parameters")
 
 EXIT_DONE, EXIT_WARNINGS, EXIT_NEGATIVE = 0, 3, 10
+_GLOBAL_NAMES = ("vault", "json", "yes", "verbose", "quiet", "no_color")
 
 
 @dataclass
@@ -147,11 +148,12 @@ def verb(function: Callable[Concatenate[App, Parameters], int | None]) -> click.
 
     @click.pass_context
     def run(ctx: click.Context, /, *args: Any, **options: Any) -> int:
-        names = ("vault", "json", "yes", "verbose", "quiet", "no_color")
-        settings = {name: options.pop(name) for name in names}
+        settings = {name: options.pop(name) for name in _GLOBAL_NAMES}
         app = App.from_options(settings, ctx.obj)
         return function(app, *args, **options) or EXIT_DONE
 
     update_wrapper(run, function)
-    context = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-    return click.command(context_settings=context)(global_options(run))
+    context = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+    command = click.command(context_settings=context)(global_options(run))
+    command.params.sort(key=lambda parameter: parameter.name in _GLOBAL_NAMES)  # its own options come first in its help
+    return command

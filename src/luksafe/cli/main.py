@@ -10,7 +10,7 @@ import click
 
 from luksafe import __version__
 from luksafe.cli.app import App, global_options
-from luksafe.cli.verbs import SECTIONS, VERBS
+from luksafe.cli.verbs import EXAMPLES, SECTIONS, VERBS
 from luksafe.errors import LuksafeError
 
 EXIT_INTERRUPTED = 130
@@ -28,6 +28,8 @@ class LazyGroup(click.Group):
         for verb in VERBS:
             if verb.name == cmd_name:
                 command: click.Command = importlib.import_module(verb.module).command
+                if verb.name in EXAMPLES:
+                    command.epilog = f"\b\nExample:\n  {EXAMPLES[verb.name]}"
                 return command
         return None
 
@@ -40,7 +42,7 @@ class LazyGroup(click.Group):
                     formatter.write_dl(rows)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 @click.version_option(__version__, prog_name="luksafe")
 @global_options
 @click.pass_context

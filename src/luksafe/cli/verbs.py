@@ -1,4 +1,4 @@
-"""The table of verbs: where each lives and what it is for. ``--help`` prints it without importing any of them."""
+"""The table of verbs: where each lives, what it is for, how it is typed. ``--help`` imports none of them."""
 
 from __future__ import annotations
 
@@ -49,3 +49,30 @@ VERBS = (
 )
 
 SECTIONS = {"keep": "Keep", "recover": "Recover", "escrow": "Escrow"}
+
+EXAMPLES = {
+    "backup": "sudo luksafe backup /dev/sda3",
+    "list": "luksafe list",
+    "show": "sudo luksafe show /dev/sda3 --map",
+    "diff": "luksafe diff 3f9a1c /dev/sda3",
+    "check": "sudo luksafe check --all",
+    "prove": "sudo luksafe prove 3f9a1c --data /dev/sda3",
+    "export": "luksafe export 3f9a1c header.img",
+    "import": "luksafe import old-header-backup.img",
+    "forget": "luksafe forget 3f9a1c --why 'that passphrase leaked'",
+    "sync": "luksafe sync",
+    "stores": "luksafe stores add stick /media/me/stick/luksafe",
+    "restore": "sudo luksafe restore 3f9a1c /dev/sda3 --dry-run",
+    "repair": "sudo luksafe repair /dev/sda3 --dry-run",
+    "undo": "sudo luksafe undo /dev/sda3",
+    "extract": "luksafe extract disk.img plain.img --header vault:3f9a1c",
+    "mount": "luksafe mount disk.img folder",
+    "serve": "luksafe serve disk.img",
+    "ls": "luksafe ls disk.img /home",
+    "cp": "luksafe cp disk.img /home/me/thesis.pdf .",
+    "mappings": "sudo luksafe mappings",
+    "rebuild": "sudo luksafe rebuild /dev/sda3 --from-mapping home --dry-run",
+    "escrow": "sudo luksafe escrow save /dev/sda3 --recipient age1…",
+    "paper": "luksafe paper print packet.age sheet.pdf",
+}
+"""The most useful call of each verb, at the end of its ``--help``."""

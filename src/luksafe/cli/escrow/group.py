@@ -40,7 +40,7 @@ class EscrowGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
-@click.group(cls=EscrowGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=EscrowGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
 def command() -> None:
     """Packets that hold a volume's key, sealed to the people who may need it.
 

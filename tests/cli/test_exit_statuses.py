@@ -1,0 +1,124 @@
+"""Each exit status of spec/exit-codes.md, reached the way a user reaches it; the error's object says the same."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+import pytest
+from generators.headers import UUID, luks2_image, with_document
+
+
+def failed(world, status: int, code: str, *arguments: object):
+    ran = world.run("--json", *arguments)
+    assert (ran.status, ran.json["error"]["code"]) == (status, code), ran.err
+    assert ran.json["error"]["message"] in ran.err
+    return ran
+
+
+def test_done(world):
+    assert world.run("show", world.image()).status == 0
+
+
+def test_failed_the_store_of_the_vault(world):
+    (world.folder / "vault").write_text("not a folder")
+    disk = world.image()
+    ran = world.run("--json", "backup", disk)
+    assert ran.status == 1, ran.err
+    assert ran.json["error"]["hint"]
+
+
+def test_failed_half_way_through_a_write(world, monkeypatch):
+    """A disk that takes the first phase and then no more."""
+    disk = world.image()
+    world.run("backup", disk)
+    disk.write_bytes(bytes(40960) + disk.read_bytes()[40960:])
+    real, calls = os.pwrite, []
+
+    def failing(fd: int, data, offset: int) -> int:
+        if os.readlink(f"/proc/self/fd/{fd}") == str(disk):
+            calls.append(offset)
+            if len(calls) > 1:
+                raise OSError(5, "Input/output error")
+        return real(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", failing)
+    ran = failed(world, 1, "write-failed", "restore", UUID, disk, "--yes")
+    assert f"luksafe undo {disk}" in ran.err
+    monkeypatch.undo()
+
+
+def test_usage(world):
+    disk = world.image()
+    failed(world, 2, "usage", "backup")
+    assert world.run("show").status == 2
+    assert world.run("show", disk, "--no-such-option").status == 2
+
+
+def test_done_with_warnings(world):
+    image = bytearray(luks2_image() + bytes(1 << 20))
+    image[100] ^= 1
+    disk = world.image(data=bytes(image))
+    assert world.run("prove", disk, "--key-file", world.key_file).status == 3
+
+
+def test_a_negative_verdict(world):
+    disk = world.image()
+    assert world.run("check", disk).status == 10
+    world.image(
+        "other.img", with_document(luks2_image(), lambda d: d["tokens"].update({"0": {"type": "x", "keyslots": []}}))
+    )
+    assert world.run("diff", disk, "other.img").status == 10
+
+
+def test_key_rejected(world):
+    (world.folder / "wrong").write_text("wrong")
+    failed(world, 11, "key-rejected", "prove", world.image(), "--key-file", "wrong")
+
+
+def test_damaged_input(world):
+    ran = world.run("--json", "show", world.image(data=bytes(1 << 20)))
+    assert (ran.status, ran.json["format"]) == (12, "none")
+
+
+def test_unsupported(world):
+    def scrypt(document):
+        document["keyslots"]["0"]["kdf"] = {"type": "scrypt", "salt": "AA=="}
+
+    disk = world.image(data=with_document(luks2_image(), scrypt))
+    failed(world, 13, "unsupported", "prove", disk, "--key-file", world.key_file)
+
+
+def test_refused(world):
+    disk = world.image()
+    backup = world.run("backup", disk, "--json").json["backups"][0]["id"]
+    world.image("other.img", luks2_image(uuid="00000000-0000-0000-0000-000000000000") + bytes(1 << 20))
+    failed(world, 14, "other-uuid", "restore", backup, "other.img", "--yes")
+
+
+def test_not_found(world):
+    failed(world, 15, "not-found", "show", "no-such-file")
+
+
+def test_busy(world):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ran = world.run("serve", world.image(), "--tcp", port, "--key-file", world.key_file)
+    assert ran.status == 16, ran.err
+    assert f"cannot listen on port {port}" in ran.err
+
+
+def test_interrupted(world):
+    pexpect = pytest.importorskip("pexpect")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = ["-m", "luksafe", "--vault", str(world.vault), "prove", str(world.image())]
+    child = pexpect.spawn(sys.executable, command, env=environment, timeout=60)
+    child.expect("Passphrase for ")
+    child.sendintr()
+    child.expect("interrupted")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
