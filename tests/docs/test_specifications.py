@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,11 +22,12 @@ README = (ROOT / "README.md").read_text("utf-8")
 FLAGS = {*restore_plan.FLAG_HELP, *rebuild_plan.FLAG_HELP, *repair.FLAG_HELP, undo.CHANGED_FLAG}
 
 
-def trees() -> Iterator[ast.Module]:
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        yield ast.parse(path.read_text("utf-8"))
+@cache
+def trees() -> list[ast.Module]:
+    return [ast.parse(path.read_text("utf-8")) for path in sorted((ROOT / "src").rglob("*.py"))]
 
 
+@cache
 def first_words(call_name: str) -> set[str]:
     """The first argument of every call of this name, where it is written out."""
     return {
@@ -38,6 +39,7 @@ def first_words(call_name: str) -> set[str]:
     }
 
 
+@cache
 def error_classes() -> dict[str, int]:
     """Every class of the error tree, wherever it is, and its exit status."""
     known: dict[str, int] = {"LuksafeError": errors.LuksafeError.exit_status}
