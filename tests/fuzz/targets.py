@@ -8,13 +8,14 @@ from contextlib import suppress
 
 from generators.headers import PASSPHRASE, document_of, luks1_image, luks2_image, with_binary, with_document
 from generators.headers import with_json_area as _sealed
+from vault_samples import record_of
 
 from luksafe.crypto.kdf_limits import KdfLimits
 from luksafe.crypto.sectors import sector_cipher
 from luksafe.crypto.spec import CipherSpec
 from luksafe.device.crypt_table import parse_crypt_table
 from luksafe.device.crypttab import parse_crypttab
-from luksafe.errors import DamagedInput, LuksafeError, Refused, Unsupported
+from luksafe.errors import DamagedInput, LuksafeError, Refused, Unsupported, UsageError
 from luksafe.luks.compact import capture
 from luksafe.luks.compare import compare
 from luksafe.luks.inspection import inspect
@@ -24,8 +25,9 @@ from luksafe.luks.unlock import unlock
 from luksafe.ops.describe import describe_inspection
 from luksafe.reader import BytesReader
 from luksafe.secret import SecretBytes
+from luksafe.vault.document import encode_document, to_json
 from luksafe.vault.name import Kind, Name
-from luksafe.vault.record import decode, encode
+from luksafe.vault.record import Proof, Tombstone, decode, encode, tag_of
 
 LUKS1, LUKS2 = luks1_image(), luks2_image()[:300_000]
 LUKS1_BYTES, LUKS2_BYTES = 592, 32768
@@ -75,12 +77,19 @@ def unlock_keyslot(data: bytes) -> None:
 
 
 def vault_document(data: bytes) -> None:
-    """The bytes are a file of the vault, of every kind that is JSON."""
+    """The bytes are a file of the vault, or its JSON before its checksum was added, of every kind that is JSON."""
+    _decode_as_every_kind(data)
+    with suppress(ValueError, RecursionError, UsageError):
+        content = json.loads(data)
+        if isinstance(content, dict):
+            _decode_as_every_kind(encode_document(content))
+
+
+def _decode_as_every_kind(data: bytes) -> None:
     for kind in (Kind.RECORD, Kind.TOMBSTONE, Kind.PROOF, Kind.SIGHTING):
-        tag = "0" * 16 if kind in (Kind.PROOF, Kind.SIGHTING) else ""
+        tag = tag_of(data) if kind in (Kind.PROOF, Kind.SIGHTING) else ""
         with suppress(DamagedInput, Unsupported):
-            document = decode(Name(UUID, ID, kind, tag), data)
-            encode(document)
+            encode(decode(Name(UUID, ID, kind, tag), data))
 
 
 def cipher(data: bytes) -> None:
@@ -119,12 +128,19 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 _JSON = json.dumps(document_of(LUKS2)).encode()
 _KEYSLOT = document_of(LUKS2)["keyslots"]["0"]
 _PBKDF2 = {**_KEYSLOT, "kdf": {"type": "pbkdf2", "hash": "sha256", "iterations": 1000, "salt": "AAAA"}}
+_WHEN = "2026-11-24T06:44:00Z"
+_TOMBSTONE = Tombstone(id=ID, when=_WHEN, why="x")
 SEEDS: dict[str, list[bytes]] = {
     "inspect": [LUKS1[:LUKS1_BYTES], LUKS2[:LUKS2_BYTES], with_binary(LUKS2, seqid=7)[:LUKS2_BYTES]],
     "sealed-json": [_JSON],
     "json": [_JSON + b"\0" * 8],
     "unlock": [json.dumps(_KEYSLOT).encode(), json.dumps(_PBKDF2).encode()],
-    "vault": [b'{\n  "id": "' + ID.encode() + b'",\n  "when": "2026-11-24T06:44:00Z",\n  "why": "x"\n}\n'],
+    "vault": [
+        encode(_TOMBSTONE),
+        json.dumps(to_json(_TOMBSTONE)).encode(),
+        json.dumps(to_json(Proof(id=ID, when=_WHEN, method="passphrase", keyslot=0, digest=0))).encode(),
+        json.dumps(to_json(record_of(id=ID, image_sha256=ID * 2, image_size=2000, kept=[(0, 1000)]))).encode(),
+    ],
     "cipher": [b"aes-xts-plain64", b"capi:cbc(aes)-essiv:sha256", b"aes:64-cbc-lmk", b"xchacha20,aes-adiantum-plain64"],
     "crypt-table": [
         b"0 126976 crypt aes-xts-plain64 " + b"0f" * 64 + b" 0 254:0 4096 2 allow_discards sector_size:4096",

@@ -73,6 +73,8 @@ def _checked(spec: CipherSpec, text: str) -> CipherSpec:
         raise _not_a_cipher(text, "it names no cipher")
     if spec.chain_mode not in ("ecb", "random") and not spec.iv:
         raise _not_a_cipher(text, f"the mode {spec.chain_mode} needs an IV, such as plain64")
+    if ":" in spec.iv:
+        raise _not_a_cipher(text, f"{spec.iv!r} is the name of no IV")
     if spec.iv == "essiv" and not spec.iv_option:
         raise _not_a_cipher(text, "essiv needs a hash, as in essiv:sha256")
     return spec
