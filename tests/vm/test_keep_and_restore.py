@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
+SECONDS = 600
 
 FORMAT = "luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file /tmp/pass"
 LUKSAFE = 'luksafe() { python3 -m luksafe --vault /tmp/vault "$@"; }\n'
@@ -53,6 +54,7 @@ luksafe backup --all --json > /tmp/backup.json
 luksafe check --all --json > /tmp/check.json || [ $? = 10 ]
 """,
         disks=disks,
+        timeout=SECONDS,
     )
     wanted = {uuid(n) for n in range(1, 6)}
     assert sorted(b["uuid"] for b in seen["backup"]["backups"]) == sorted(wanted)
@@ -97,6 +99,7 @@ sha256sum -c /tmp/before > /tmp/same.out
 set -e
 """,
         disks=disks[:1],
+        timeout=SECONDS,
     )
     for verb in ("backup", "check"):
         locks = [line for line in seen[verb].splitlines() if "/run/cryptsetup/L_254:0" in line]
