@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from luksafe import errors
-from luksafe.cli.verbs import VERBS
 from luksafe.ops import repair, restore_plan, undo
 from luksafe.ops.rebuild import plan as rebuild_plan
 from luksafe.ops.write.apply import WriteFailed
@@ -108,11 +107,6 @@ def test_the_dangers_that_are_specified_exist():
     assert named == codes
     flags = set(re.findall(r"`(--allow-[a-z-]+)`", chapter))
     assert flags == FLAGS
-
-
-@pytest.mark.parametrize("verb", [verb.name for verb in VERBS])
-def test_every_verb_is_in_the_readme_or_the_reference(verb):
-    assert f"luksafe {verb}" in README or f"### {verb}\n" in (ROOT / "docs" / "reference.md").read_text("utf-8")
 
 
 def test_what_the_readme_and_the_documents_link_to_exists():

@@ -1,0 +1,170 @@
+"""Every reason for which a volume is not safe, each brought about alone, with the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from generators.headers import UUID, luks1_image, luks2_image, with_binary, with_document
+
+DATA = bytes(range(256)) * 4096
+
+
+@pytest.fixture
+def safe(world):
+    """A volume for which nothing is left to do: three copies, proven."""
+    disk = world.image(data=luks2_image() + DATA)
+    assert world.run("backup", disk).status == 0
+    world.stores()
+    assert world.run("prove", UUID, "--key-file", world.key_file).status == 0
+    assert world.run("check", disk).status == 0
+    return disk
+
+
+def checked(world, *arguments: object) -> dict:
+    (volume,) = world.run("check", *arguments, "--json").json["volumes"]
+    return volume
+
+
+def reasons(volume: dict) -> dict[str, dict]:
+    return {reason["code"]: reason for reason in volume["reasons"]}
+
+
+def rewrite(world, disk, change, seqid: int = 2) -> str:
+    """Change the header as cryptsetup would, back it up; gives the id of the backup."""
+    disk.write_bytes(with_binary(with_document(luks2_image(), change), seqid=seqid) + DATA)
+    return world.run("backup", disk, "--json").json["backups"][0]["id"]
+
+
+def test_a_header_that_is_gone(world, safe):
+    safe.write_bytes(bytes(len(luks2_image())) + DATA)
+    volume = checked(world, safe)
+    assert (volume["state"], set(reasons(volume))) == ("at-risk", {"header-damaged"})
+    assert reasons(volume)["header-damaged"]["next"] == f"luksafe restore {UUID} {safe} --dry-run"
+    assert len(volume["copies"]) == 3
+
+
+def test_a_header_with_one_bad_copy(world, safe):
+    raw = bytearray(safe.read_bytes())
+    raw[5000] ^= 1
+    safe.write_bytes(raw)
+    volume = checked(world, safe)
+    assert volume["state"] == "at-risk"
+    assert all(reason["next"] == f"luksafe show {safe}" for reason in volume["reasons"])
+    assert "header-damaged" not in reasons(volume)
+
+
+def test_a_device_that_changed(world, safe):
+    safe.write_bytes(with_binary(luks2_image(), seqid=2, label="renamed") + DATA)
+    drift = reasons(checked(world, safe))["drift"]
+    assert "renamed" in drift["text"]
+    assert drift["next"] == f"luksafe backup {safe}"
+
+
+def test_a_higher_sequence_id_alone_is_no_drift(world, safe):
+    safe.write_bytes(with_binary(luks2_image(), seqid=2) + DATA)
+    assert checked(world, safe)["state"] == "safe"
+
+
+def test_a_header_without_keyslots(world, safe):
+    def erase(document):
+        document["keyslots"] = {}
+        document["digests"]["0"]["keyslots"] = []
+
+    rewrite(world, safe, erase)
+    assert "no-keyslots" in reasons(checked(world, safe))
+
+
+def test_a_volume_that_only_the_tpm_opens(world, safe):
+    rewrite(world, safe, lambda d: d["tokens"].update({"0": {"type": "systemd-tpm2", "keyslots": ["0"]}}))
+    reason = reasons(checked(world, safe))["tpm-only"]
+    assert reason["next"] == f"systemd-cryptenroll --recovery-key {safe}"
+
+
+def test_a_backup_whose_every_copy_is_bad(world, safe):
+    for file in world.folder.glob(f"*/{UUID}/*.hdr.gz"):
+        file.chmod(0o600)
+        file.write_bytes(b"junk")
+    ran = world.run("check", safe, "--json")
+    volume = ran.json["volumes"][0]
+    assert (ran.status, volume["state"]) == (10, "at-risk")
+    assert {"backup-damaged", "too-few-copies"} <= set(reasons(volume))
+    assert len(ran.json["stores"]) == 3
+
+
+def test_two_generations_of_which_neither_is_the_later(world, safe):
+    """Two headers of one sequence id, changed on two machines after the same backup."""
+    away = world.folder / "away"
+    shutil.copytree(world.vault, away)
+    rewrite(world, safe, lambda d: d["tokens"].update({"0": {"type": "here", "keyslots": []}}))
+    here, world.vault = world.vault, away
+    (away / "config.toml").unlink(missing_ok=True)
+    rewrite(world, safe, lambda d: d["tokens"].update({"0": {"type": "there", "keyslots": []}}))
+    world.vault = here
+    for file in (away / UUID).iterdir():
+        if not (here / UUID / file.name).exists():
+            shutil.copy(file, here / UUID)
+    split = reasons(checked(world, safe))["split"]
+    assert split["next"].startswith("luksafe diff ")
+    assert sum(b["current"] for b in world.run("list", "--json").json["backups"]) == 2
+
+
+def test_an_interrupted_write(world, safe, monkeypatch):
+    safe.write_bytes(bytes(len(luks2_image())) + DATA)
+    real = os.pwrite
+
+    def killed(fd, data, offset):
+        if os.readlink(f"/proc/self/fd/{fd}") == str(safe):
+            raise KeyboardInterrupt
+        return real(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", killed)
+    assert world.run("restore", UUID, safe, "--yes").status == 130
+    monkeypatch.setattr(os, "pwrite", real)
+    reason = reasons(checked(world, safe))["interrupted-write"]
+    assert reason["next"] == f"luksafe undo {safe}"
+    refused = world.run("restore", UUID, safe, "--yes", "--json")
+    assert (refused.status, refused.json["error"]["code"]) == (14, "interrupted-write")
+    assert world.run("undo", safe, "--finish", "--yes").status == 0
+    assert checked(world, safe)["state"] == "safe"
+
+
+def test_a_store_that_is_away_is_no_danger_but_is_told(world, safe):
+    shutil.move(world.folder / "store0", world.folder / "drawer")
+    ran = world.run("check", safe, "--json")
+    assert (ran.status, ran.json["volumes"][0]["state"]) == (3, "safe")
+    assert [s["code"] for s in ran.json["stores"]] == ["store-away"]
+    assert "luksafe sync" in world.run("check", safe).out
+
+
+def test_a_destroyed_keyslot_in_the_backup_is_noted(world):
+    raw = bytearray(luks2_image() + DATA)
+    raw[65536 : 65536 + 512] = bytes(512)
+    disk = world.image(data=bytes(raw))
+    world.run("backup", disk)
+    assert [note["code"] for note in checked(world, disk)["notes"]] == ["destroyed-keyslot"]
+    assert "note: the key material of keyslot 0 is destroyed" in world.run("check", disk).out
+
+
+def test_what_cannot_be_looked_at_does_not_stop_the_others(world, safe):
+    ran = world.run("check", "no-such-device", safe, "--json")
+    states = [volume["state"] for volume in ran.json["volumes"]]
+    assert (ran.status, states) == (10, ["unknown", "safe"])
+    assert ran.json["volumes"][0]["reasons"][0]["code"] == "not-found"
+
+
+def test_a_volume_that_the_vault_does_not_know(world, safe):
+    other = world.image("other.img", luks1_image(uuid="00000000-0000-0000-0000-000000000000") + DATA)
+    volume = checked(world, other)
+    assert (volume["state"], set(reasons(volume))) == ("unprotected", {"no-backup"})
+    blank = world.image("blank.img", bytes(1 << 20))
+    assert checked(world, blank)["state"] == "unprotected"
+
+
+def test_a_detached_header(world):
+    header = world.image("detached.img", luks2_image(data_offset=0))
+    data = world.image("data.img", DATA)
+    assert checked(world, data, "--header", header)["state"] == "unprotected"
+    assert world.run("backup", data, "--header", header).status == 0
+    assert "no-backup" not in reasons(checked(world, data, "--header", header))
