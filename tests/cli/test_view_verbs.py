@@ -21,6 +21,7 @@ from generators.headers import UUID, VOLUME_KEY, luks1_image, luks2_image
 
 from luksafe.crypto.sectors import sector_cipher
 from luksafe.secret import SecretBytes
+from luksafe.view.mapfile import Status, parse_mapfile
 
 MIB = 1 << 20
 
@@ -86,6 +87,24 @@ def test_extract_resumes(world, disk, plain, key):
     Path("out").write_bytes(done[:MIB] + bytes(len(plain) - MIB))
     assert world.run("extract", disk, "out", *key, "--map", "map", "--resume").status == 0
     assert Path("out").read_bytes() == plain
+
+
+def test_an_interrupted_extraction_says_so_and_goes_on_later(world, key):
+    disk = world.image("big.img", luks2_image())
+    with disk.open("r+b") as file:
+        file.truncate(2 << 30)
+    command = [sys.executable, "-m", "luksafe", "extract", disk, "out", *key]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    while process.poll() is None and not (Path("out").exists() and Path("out").stat().st_blocks > 100_000):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    saved = parse_mapfile(Path("out.map").read_text())
+    assert 0 < saved.total_bytes(Status.FINISHED) < saved.size_bytes
+    Path("out").unlink()
 
 
 def test_a_device_is_never_extracted_to(world, disk, key, loop_device):

@@ -19,7 +19,7 @@ VERSION = 1
 BLOCK_BYTES = 64 << 10
 HEADER = struct.Struct(">16sIIQ36s")
 MAP_OFFSET = 4096
-MAX_VOLUME_BYTES = 256 << 40  # its map takes 512 MiB
+MAX_VOLUME_BYTES = 64 << 40  # its map takes 128 MiB of memory
 
 
 class Overlay:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import select
@@ -123,9 +124,13 @@ class ParallelReader:
             target = self._slot(slot)[:length]
             try:
                 self._reader.read_into(offset, target)
-                os.write(results, _DONE.pack(slot, 0, _nonzero_blocks(target)))
+                answer = _DONE.pack(slot, 0, _nonzero_blocks(target))
             except OSError as error:
-                os.write(results, _DONE.pack(slot, error.errno or 5, 0))
+                answer = _DONE.pack(slot, error.errno or errno.EIO, 0)
+            try:
+                os.write(results, answer)
+            except BrokenPipeError:
+                return  # the parent was killed
 
 
 def split(start_bytes: int, end_bytes: int, step_bytes: int = PIECE_BYTES) -> Iterator[tuple[int, int]]:

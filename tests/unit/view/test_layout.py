@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from luksafe.errors import DamagedInput, Unsupported
 from luksafe.luks.model import Segment
@@ -91,3 +93,31 @@ def test_what_nothing_here_reads_is_named(segment: Segment) -> None:
 def test_impossible_sizes_are_damage(segment: Segment) -> None:
     with pytest.raises(DamagedInput):
         lay_out([segment], MIB)
+
+
+SIZES = st.integers(-1, 1 << 64) | st.sampled_from([0, 512, 4096, MIB, 3 * MIB])
+SEGMENTS = st.builds(
+    Segment,
+    st.integers(0, 9),
+    st.sampled_from(["crypt", "linear", "other"]),
+    SIZES,
+    st.none() | SIZES,
+    st.integers(0, 1 << 64),
+    st.just("aes-xts-plain64"),
+    st.sampled_from([512, 4096, 0, 3]),
+)
+
+
+@given(st.lists(SEGMENTS, max_size=5), st.integers(0, 20 * MIB))
+def test_any_segments_are_laid_out_without_gaps_or_refused(segments: list[Segment], device_size: int) -> None:
+    try:
+        layout = lay_out(segments, device_size)
+    except (DamagedInput, Unsupported):
+        return
+    at = 0
+    for extent in layout.extents:
+        assert extent.start_bytes == at
+        assert extent.size_bytes > 0
+        assert extent.lost or extent.device_offset_bytes + extent.size_bytes <= device_size
+        at = extent.end_bytes
+    assert at == layout.size_bytes < 1 << 64

@@ -17,7 +17,7 @@ from luksafe.view.nbd.protocol import ProtocolError
 from luksafe.view.nbd.transmission import Transmission
 from luksafe.view.process import Worker, count_workers, fork_worker
 
-MAX_CONNECTIONS = 32  # of one worker
+MAX_CONNECTIONS = 16  # of one worker; each takes up to 10 MiB
 THREADS_PER_CONNECTION = 2
 HANDSHAKE_SECONDS = 30
 
