@@ -43,6 +43,8 @@ class CipherSpec:
         keys = f":{self.key_count}" if self.key_count != 1 else ""
         iv = f"-{self.iv}" if self.iv else ""
         option = f":{self.iv_option}" if self.iv_option else ""
+        if set("-:") & set(self.cipher):  # the name of one implementation, such as ecb-aes-aesni
+            return f"capi:{self.chain_mode}({self.cipher}){iv}{option}"
         return f"{self.cipher}{keys}-{self.chain_mode}{iv}{option}"
 
 

@@ -54,6 +54,8 @@ def save_everywhere(plan: WritePlan, workspace: Workspace) -> Saved:
                 with suppress(StoreError):
                     log.copy(entry, first)
                     kept.append(folder)
+        if len(kept) < WANTED_PLACES:
+            first.remove(entry.id)  # nothing will be written: it must not look like a write that was interrupted
     if len(kept) < WANTED_PLACES:
         raise Refused(
             f"what is there now could be saved in one place only ({kept[0]}), not in two",
