@@ -70,7 +70,7 @@ def single_table(mapping: Mapping) -> CryptTable:
             hint=f"copy the data out of it now; {DO_NOT_CLOSE}",
         )
     table = mapping.tables[0]
-    if table.integrity_tag_bytes or table.other_options:
+    if table.integrity_tag_bytes or table.other_options or table.iv_large_sectors:
         raise Unsupported(
             f"{name} has integrity tags or options that no header made here can state",
             hint=f"restore a header backup (luksafe list), or copy the data out of it now; {DO_NOT_CLOSE}",

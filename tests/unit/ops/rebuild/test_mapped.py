@@ -38,6 +38,7 @@ def test_parameters(tmp_path: Path) -> None:
         ({"is_reencrypting": True}, Unsupported, "unsupported"),
         ({"tables": (table(), table())}, Unsupported, "unsupported"),
         ({"tables": (table(integrity_tag_bytes=32),)}, Unsupported, "unsupported"),
+        ({"tables": (table(sector_size=4096, iv_large_sectors=True),)}, Unsupported, "unsupported"),
     ],
 )
 def test_mappings_that_cannot_be_rebuilt(
