@@ -275,6 +275,7 @@ def test_forgotten_packets_are_gone(world: World, recipient: str) -> None:
     assert world.run("escrow", "show", packet["id"]).status == 15
 
 
+OTHER_UUID = "11111111-2222-3333-4444-555555555555"
 needs_cryptsetup = pytest.mark.skipif(shutil.which("cryptsetup") is None, reason="cryptsetup is not installed")
 
 
@@ -326,3 +327,44 @@ def test_a_recovery_key_needs_a_free_keyslot_and_a_whole_header(world: World, re
     )
     assert asked.status == 2
     assert keyslots(world, disk) == [0]
+
+
+def test_several_volumes_at_once(world: World, recipient: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, other = world.image(), world.image("other.img", luks1_image(uuid=OTHER_UUID) + bytes(1 << 20))
+    third = world.image("third.img", b"no volume" * 9999)
+    found = [(str(disk), None), (str(other), None), (str(third), None)]
+    monkeypatch.setattr("luksafe.cli.escrow.save.every_device", lambda: found)
+    ran = world.run("escrow", "save", "--all", "--key-file", world.key_file, "--recipient", recipient, "--json")
+    assert ran.status == 3
+    assert [packet["uuid"] for packet in ran.json["packets"]] == [UUID, OTHER_UUID]
+    assert len(ran.json["failures"]) == 1
+    options = ("--key-file", "-", "--recipient", recipient)
+    assert world.process("escrow", "save", disk, other, *options, stdin=PASSPHRASE).status == 0
+
+
+@needs_cryptsetup
+def test_shares_of_a_recovery_key_are_safe_before_it_counts(world: World) -> None:
+    disk = world.image()
+    before = disk.read_bytes()
+    options = ("--recovery-key", "--shares", "2/2", "--yes")
+    assert save(world, disk, *options).status == 2
+    assert save(world, disk, *options, "--shares-dir", world.folder / "absent").status == 2
+    assert disk.read_bytes() == before
+    folder = world.folder / "shares"
+    folder.mkdir()
+    packet = packet_of(save(world, disk, *options, "--shares-dir", folder))
+    given = [word for path in folder.iterdir() for word in ("--share", path)]
+    opened = world.run("escrow", "open", packet, *given, "--json").json
+    assert opened["kind"] == "passphrase"
+
+
+def test_what_makes_no_sense_is_refused(world: World, recipient: str) -> None:
+    disk = world.image()
+    for arguments in (
+        (disk, "--dry-run"),
+        (disk, "--all"),
+        (disk, disk, "--header", disk),
+        (disk, "--packet", disk),
+    ):
+        ran = world.run("escrow", "save", *arguments, "--key-file", world.key_file, "--recipient", recipient)
+        assert ran.status == 2, arguments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from dataclasses import dataclass, field
 
 import click
 
@@ -13,14 +13,26 @@ from luksafe.cli.prompts import confirm
 from luksafe.cli.targets import header_option
 from luksafe.errors import LuksafeError, NotFound, UsageError
 from luksafe.escrow.contents import SecretKind
+from luksafe.luks.model import Json
 from luksafe.ops.check import every_device
 from luksafe.ops.escrow.keeping import KeptPacket
-from luksafe.ops.escrow.recovery import plan_recovery, save_recovery_key
+from luksafe.ops.escrow.recovery import RecoveryPlan, plan_recovery, save_recovery_key
 from luksafe.ops.escrow.save import SaveOrder, save
 from luksafe.ops.escrow.volume import ProvenVolume, prove_volume
 from luksafe.ops.rebuild.from_mapping import key_of_mapping
 from luksafe.ops.target import Target, open_target, require_path
 from luksafe.secret import SecretBytes
+
+
+@dataclass
+class _Done:
+    """What became of each volume."""
+
+    kept: list[KeptPacket] = field(default_factory=list)
+    plans: list[RecoveryPlan] = field(default_factory=list)
+    enrolled: list[Json] = field(default_factory=list)
+    failures: list[LuksafeError] = field(default_factory=list)
+    has_notes: bool = False
 
 
 @verb
@@ -55,29 +67,37 @@ def command(
     wanted = _wanted(devices, header_file, every=every)
     if key.packet:
         raise UsageError("a packet is sealed anew by: luksafe escrow reseal")
+    if dry_run and not recovery_key:
+        raise UsageError("--dry-run goes with --recovery-key: nothing else is done to a device")
     kinds = secret or (() if recovery_key else ("volume-key",))
     groups = () if dry_run else sealing.groups(app)
     order = SaveOrder(groups, kinds, sealing.reason, with_header, sealing.output, recovery_key, dry_run)
-    kept: list[KeptPacket] = []
-    failures: list[LuksafeError] = []
+    done = _Done()
     typed = _ask_once(key, from_mapping, wanted)
     for device, header in wanted:
         try:
             with open_target(app.workspace(), device, header) as target:
-                kept += _save(app, target, order, key, from_mapping, typed)
+                _save(app, target, order, key, from_mapping, typed, done)
         except LuksafeError as problem:
             if len(wanted) == 1:
                 raise
             app.warn(f"{device}: {problem}")
-            failures.append(problem)
-    shown = sealing.hand_out(app, kept)
-    failed = [str(problem) for problem in failures]
-    if dry_run:
-        return failures[0].exit_status if failures else 0
-    app.emit({"packets": shown, "failures": failed}, lambda: chain(sealing.lines(kept)))
-    if failures and not kept:
-        return failures[0].exit_status
-    return EXIT_WARNINGS if failures or has_warnings(kept) else 0
+            done.failures.append(problem)
+    return _report(app, sealing, order, done)
+
+
+def _report(app: App, sealing: SealOptions, order: SaveOrder, done: _Done) -> int:
+    failed = [str(problem) for problem in done.failures]
+    if order.dry_run:
+        plans: Json = {"plans": [plan.to_json() for plan in done.plans]}
+        first = {"plan": done.plans[0].to_json()} if done.plans else {}
+        app.emit({**first, **plans, "failures": failed}, lambda: [line for plan in done.plans for line in plan.lines()])
+    else:
+        shown = {"packets": sealing.hand_out(app, done.kept), "enrolled": done.enrolled, "failures": failed}
+        app.emit(shown, lambda: sealing.lines(done.kept))
+    if done.failures and not done.kept:
+        return done.failures[0].exit_status
+    return EXIT_WARNINGS if done.failures or done.has_notes or has_warnings(done.kept) else 0
 
 
 def _wanted(devices: tuple[str, ...], header: str | None, *, every: bool) -> list[tuple[str, str | None]]:
@@ -101,32 +121,42 @@ def _ask_once(key: KeyOptions, from_mapping: str | None, wanted: list[tuple[str,
 
 
 def _save(
-    app: App, target: Target, order: SaveOrder, key: KeyOptions, from_mapping: str | None, typed: SecretBytes | None
-) -> list[KeptPacket]:
+    app: App,
+    target: Target,
+    order: SaveOrder,
+    key: KeyOptions,
+    from_mapping: str | None,
+    typed: SecretBytes | None,
+    done: _Done,
+) -> None:
     if key.volume_key_file or from_mapping:
         with _volume_key(app, target, key, from_mapping) as volume_key:
-            return _seal(app, prove_volume(target, volume_key=volume_key, limits=key.limits), order, None)
+            _seal(app, prove_volume(target, volume_key=volume_key, limits=key.limits), order, None, done)
+        return
     passphrase = typed or key.passphrase(target.description)
     volume = prove_volume(target, passphrase=passphrase, keyslot=key.key_slot, limits=key.limits)
     with volume.volume_key:
-        return _seal(app, volume, order, passphrase)
+        _seal(app, volume, order, passphrase, done)
 
 
-def _seal(app: App, volume: ProvenVolume, order: SaveOrder, passphrase: SecretBytes | None) -> list[KeptPacket]:
+def _seal(app: App, volume: ProvenVolume, order: SaveOrder, passphrase: SecretBytes | None, done: _Done) -> None:
     if not order.recovery_key:
-        return save(app.workspace(), volume, order, passphrase)
+        done.kept += save(app.workspace(), volume, order, passphrase)
+        return
     plan = plan_recovery(app.workspace(), volume)
     if order.dry_run:
-        app.emit({"plan": plan.to_json()}, plan.lines)
-        return []
+        done.plans.append(plan)
+        return
     for line in plan.lines():
         app.say(line)
     confirm(app, f"Add a recovery key to {plan.live.path}?")
-    done = save_recovery_key(app.workspace(), volume, plan, order, app.say)
-    app.say(f"next: luksafe check {plan.live.path}; keep the packet's keys where this machine's fire does not reach")
-    if done.note:
-        app.warn(f"{done.note}; next: luksafe backup {plan.live.path}")
-    return list(done.kept)
+    enrolled = save_recovery_key(app.workspace(), volume, plan, order, app.say)
+    before, after = enrolled.backups
+    done.kept += enrolled.kept
+    done.enrolled.append({**plan.to_json(), "backups": {"before": before, "after": after}})
+    if enrolled.note:
+        done.has_notes = True
+        app.warn(f"{enrolled.note}; next: luksafe backup {plan.live.path}")
 
 
 def _volume_key(app: App, target: Target, key: KeyOptions, from_mapping: str | None) -> SecretBytes:

@@ -11,7 +11,7 @@ import click
 
 from luksafe.cli.app import App
 from luksafe.cli.escrow.plugins import TerminalCallbacks
-from luksafe.cli.escrow.shares import share_lines, write_share_files
+from luksafe.cli.escrow.shares import share_lines
 from luksafe.cli.keys import ask_new_passphrase, read_key_file
 from luksafe.cli.text import count
 from luksafe.errors import UsageError
@@ -65,17 +65,16 @@ class SealOptions:
             recipients, new_packet_passphrase(self.packet_key_file) if ANY_PASSPHRASE in self.recipient else None
         )
         if self.shares:
-            groups.append(split_shares(self.shares, app.workspace().random_bytes))
+            groups.append(split_shares(self.shares, app.workspace().random_bytes, self.shares_dir))
         return tuple(groups)
 
     def hand_out(self, app: App, kept: Sequence[KeptPacket]) -> list[Json]:
-        """Write the shares, if a folder was named for them; gives the packets as JSON."""
+        """The packets as JSON, with the words of shares that were not written to files."""
         found = []
         for packet in kept:
-            files = write_share_files(packet.sealed, self.shares_dir) if self.shares_dir else []
             shown = kept_to_json(packet)
-            if packet.sealed.shares and files:
-                shown["share_files"] = [str(path) for path in files]
+            if packet.sealed.share_files:
+                shown["share_files"] = [str(path) for path in packet.sealed.share_files]
             elif packet.sealed.shares:
                 shown["shares"] = [
                     {"number": share.number, "words": " ".join(share.words)} for share in packet.sealed.shares
@@ -88,7 +87,7 @@ class SealOptions:
         for packet in kept:
             yield from _kept_lines(packet)
         for packet in kept:
-            if packet.sealed.shares and not self.shares_dir:
+            if packet.sealed.shares and not packet.sealed.share_files:
                 yield ""
                 yield from share_lines(packet.sealed)
 
@@ -137,6 +136,8 @@ def _kept_lines(packet: KeptPacket) -> Iterator[str]:
         yield f"  problem {problem.store}: {problem.text}"
     for path in packet.files:
         yield f"  file    {path}"
+    for path in packet.sealed.share_files:
+        yield f"  share   {path}"
     yield f"  opens   luksafe escrow open {public.packet_id}   (or: {OPEN_WITH[public.scheme]})"
 
 

@@ -1,4 +1,4 @@
-"""Shares: gathered one by one from files, scans and typing; handed out as files or printed."""
+"""Shares: gathered one by one from files, scans and typing; printed to be handed out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from luksafe.escrow.share_file import render_share
 from luksafe.escrow.share_typos import propose_words
 from luksafe.escrow.sharing import Share, ShareCollector
 from luksafe.ops.escrow.sealing import Sealed
-from luksafe.ops.new_file import write_new_file
 from luksafe.paper.scan import read_scans
 from luksafe.paper.sheet import SheetKind
 
@@ -104,18 +103,6 @@ def _state(collector: ShareCollector) -> str:
     there = f" (number {numbers})" if numbers else ""
     wanted = count(collector.wanted, "more share") if collector.threshold else "the first"
     return f"{count(len(collector.numbers), 'share')} in{there}, {wanted} wanted"
-
-
-def write_share_files(sealed: Sealed, folder: Path) -> list[Path]:
-    """One file, 0600, for each share. Raises UsageError, Refused when one exists."""
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder", hint="make it first: mkdir -m 700")
-    paths = []
-    for share in sealed.shares:
-        path = folder / f"share-{share.number}-of-{len(sealed.shares)}-{sealed.public.packet_id}.txt"
-        write_new_file(path, render_share(share, sealed.public))
-        paths.append(path)
-    return paths
 
 
 def share_lines(sealed: Sealed) -> Iterator[str]:

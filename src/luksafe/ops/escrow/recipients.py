@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from luksafe.errors import NotFound, UsageError
 from luksafe.escrow.public_part import Shares
@@ -23,11 +24,14 @@ _SHARES = re.compile(r"([0-9]{1,2})(?:/|of)([0-9]{1,2})")
 
 @dataclass(frozen=True, slots=True)
 class SealTo:
-    """Whom one packet is sealed to. ``shares`` are the words to hand out, where its passphrase was split."""
+    """Whom one packet is sealed to. ``shares`` are the words to hand out, where its passphrase was split: as files in
+    ``shares_folder``, or (None) by whoever called.
+    """
 
     recipients: tuple[Recipient, ...]
     public_shares: Shares | None = None
     shares: tuple[Share, ...] = ()
+    shares_folder: Path | None = None
 
 
 def read_recipient(text: str, callbacks: PluginCallbacks | None = None) -> list[Recipient]:
@@ -62,13 +66,15 @@ def group_recipients(recipients: Sequence[Recipient], passphrase: SecretBytes | 
     return [*groups, SealTo((Passphrase(packet_passphrase(passphrase)),))] if passphrase is not None else groups
 
 
-def split_shares(text: str, random_bytes: Callable[[int], bytes]) -> SealTo:
+def split_shares(text: str, random_bytes: Callable[[int], bytes], folder: Path | None = None) -> SealTo:
     """``3/5``: a packet under a fresh passphrase that any 3 of 5 shares give. Raises UsageError, Unsupported."""
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder", hint="make it first: mkdir -m 700")
     found = _SHARES.fullmatch(text.replace(" ", ""))
     if found is None:
         raise UsageError(f"--shares {text!r} is not understood", hint="such as --shares 3/5: any three of five")
     split = split_passphrase(int(found[1]), int(found[2]), random_bytes)
-    return SealTo((split.recipient,), split.public, split.shares)
+    return SealTo((split.recipient,), split.public, split.shares, folder)
 
 
 def recipient_oddities(recipients: Sequence[Recipient], now: datetime) -> list[str]:

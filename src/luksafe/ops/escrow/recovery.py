@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from luksafe.errors import LuksafeError
+from luksafe.errors import LuksafeError, UsageError
 from luksafe.escrow.contents import Secret
 from luksafe.escrow.recovery_key import make_recovery_key
 from luksafe.luks.model import Json
@@ -91,6 +91,11 @@ def save_recovery_key(
     Raises LuksafeError with code ``undo-failed`` where it could not be taken back.
     """
     require_place(workspace, volume.facts, order.folder)
+    if any(group.shares and group.shares_folder is None for group in order.groups):
+        raise UsageError(
+            "the shares of a recovery key are written to files, so that they are safe before its keyslot counts",
+            hint="--shares-dir DIR",
+        )
     for words in finish_unfinished(workspace):
         say(words)
     before = backup_volume(workspace, volume, "before a recovery key was added")
@@ -103,6 +108,7 @@ def save_recovery_key(
         say(f"keyslot {plan.slot} opens with the recovery key")
         sealed = _seal(workspace, now, order, plan, recovery_key)
         files = [sealed_path(each, order.folder) for each in sealed] if order.folder else []
+        files += [path for each in sealed for path in each.share_files]
         enrolment.name_packets([packet_files(each).id for each in sealed], files)
         kept = keep(workspace, sealed, proofs_of(workspace, now.header), volume.facts, order.folder)
     try:

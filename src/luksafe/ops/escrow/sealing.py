@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from luksafe.errors import DamagedInput
 from luksafe.escrow.contents import Contents
 from luksafe.escrow.packet import Packet, open_packet, read_packet, seal
 from luksafe.escrow.public_part import PublicPart
 from luksafe.escrow.recipients.passphrase import Passphrase
+from luksafe.escrow.share_file import render_share
 from luksafe.escrow.sharing import Share, ShareCollector
 from luksafe.ops.escrow.recipients import SealTo
 from luksafe.ops.escrow.volume import with_fresh_id
+from luksafe.ops.new_file import write_new_file
 from luksafe.ops.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A sealed packet, not stored yet, and the shares that open it, if its passphrase was split."""
+    """A sealed packet, not stored yet, and the shares that open it, if its passphrase was split.
+
+    ``share_files`` are where they were written, before anything is stored: else a packet might open to nobody.
+    """
 
     packet: Packet = field(repr=False)
     contents: Contents = field(repr=False)
     shares: tuple[Share, ...] = ()
+    share_files: tuple[Path, ...] = ()
 
     @property
     def public(self) -> PublicPart:
@@ -48,7 +55,19 @@ def _seal(workspace: Workspace, contents: Contents, group: SealTo) -> Sealed:
     for recipient in group.recipients:
         if isinstance(recipient, Passphrase):
             _require_same(sealed, _from_shares(sealed) or recipient)
+    if group.shares_folder is not None:
+        return replace(sealed, share_files=tuple(_write_shares(sealed, group.shares_folder)))
     return sealed
+
+
+def _write_shares(sealed: Sealed, folder: Path) -> list[Path]:
+    """One file, 0600, for each share. Raises Refused when one exists, StoreError."""
+    paths = []
+    for share in sealed.shares:
+        path = folder / f"share-{share.number}-of-{len(sealed.shares)}-{sealed.public.packet_id}.txt"
+        write_new_file(path, render_share(share, sealed.public))
+        paths.append(path)
+    return paths
 
 
 def _from_shares(sealed: Sealed) -> Passphrase | None:
