@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -100,15 +100,3 @@ class PatchedReader:
             if start < end:
                 out[start - at : end - at] = patch.data[start - patch.offset : end - patch.offset]
         return bytes(out)
-
-
-def minimal(patches: Iterable[Patch], reader: Reader) -> tuple[Patch, ...]:
-    """The patches that change something on ``reader``; an unreadable place counts as changed."""
-    return tuple(patch for patch in patches if _differs(patch, reader))
-
-
-def _differs(patch: Patch, reader: Reader) -> bool:
-    try:
-        return reader.read_at(patch.offset, len(patch.data)) != patch.data
-    except OSError:
-        return True

@@ -17,6 +17,7 @@ from generators.headers import (
 )
 
 from luksafe.crypto.kdf import KdfLimits, pbkdf2
+from luksafe.crypto.sectors import sector_cipher
 from luksafe.errors import NotFound
 from luksafe.luks.create import Parameters, create_header
 from luksafe.luks.inspection import inspect
@@ -169,3 +170,15 @@ def test_a_search_that_runs_out_of_time_says_so() -> None:
 def test_an_unused_keyslot_is_not_there() -> None:
     with pytest.raises(NotFound, match="in use: 0"):
         repair(LUKS2, slot=5)
+
+
+def test_where_the_digest_is_slow_the_data_are_asked_first() -> None:
+    slow = luks2_image()  # 100,000 iterations
+    key = SecretBytes(VOLUME_KEY)
+    data = sector_cipher("aes-xts-plain64", key).encrypt(bytes(8192), 0)
+    image = slow.ljust(1 << 20, b"\0") + data
+    outcome, _ = repair(flipped(image, AREA + AREA_BYTES - 5))
+    assert [proposal.code for proposal in outcome.proposals] == ["keyslot-bit-mended"]
+    assert (
+        PatchedReader(BytesReader(image), outcome.patches).read_at(AREA, AREA_BYTES) == image[AREA : AREA + AREA_BYTES]
+    )

@@ -296,6 +296,28 @@ def test_the_same_bit_in_both_copies_is_set_right(bit: int) -> None:
     assert differing(after) <= FRESH
 
 
+def test_two_flipped_bits_of_which_one_makes_no_text() -> None:
+    at = IMAGE.index(b'"salt":"') + 12
+    bits = (8 * at + 7, 8 * (at + 30) + 1)
+    outcome, after = repair(flipped(IMAGE, *bits, *(bit + 8 * SIZE for bit in bits)))
+    assert after == IMAGE
+    assert any("two bits" in proposal.why for proposal in outcome.proposals)
+
+
+def test_a_long_search_gives_an_estimate_first_and_stops_in_time() -> None:
+    at = IMAGE.index(b'"salt":"') + 12
+    bits = (8 * at + 1, 8 * (at + 30) + 1, 8 * 110, 8 * (at + 34))
+    estimates: list[tuple[str, float]] = []
+    effort = Effort(3, announce=lambda label, seconds: estimates.append((label, seconds)))
+    reader = BytesReader(flipped(IMAGE, *bits, *(bit + 8 * SIZE for bit in bits)))
+    outcome = propose_repair(reader, seeded_bytes(), effort)
+    assert effort.ran_out
+    assert [label for label, _ in estimates][:1] == ["two flipped bits"]
+    assert estimates[0][1] > 10
+    # what is left is a guess: both copies say the same, though neither checksum holds
+    assert {proposal.evidence for proposal in outcome.proposals} == {Evidence.STRUCTURE}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", [1, 2])
