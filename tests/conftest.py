@@ -6,6 +6,7 @@ import json
 import lzma
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -21,6 +22,10 @@ CORPUS = Path(os.environ.get("LUKSAFE_CORPUS", ROOT.parent / "shared" / "corpus"
 # how long an example takes says more about what else the machine is doing than about the code
 hypothesis.settings.register_profile("no-deadline", deadline=None)
 hypothesis.settings.load_profile("no-deadline")
+
+
+# started in the background of a script, SIGINT is ignored, and so it would be in every program that a test interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Corpus:

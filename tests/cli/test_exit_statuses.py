@@ -118,7 +118,7 @@ def test_interrupted(world):
     child = pexpect.spawn(sys.executable, command, env=environment, timeout=60)
     child.expect("Passphrase for ")
     child.sendintr()
-    child.expect("interrupted")
+    child.expect("luksafe: interrupted")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
