@@ -196,7 +196,7 @@ def test_a_key_that_is_linked_to_a_readable_keyring(guest: Any, disks: list[Path
 run(f'cryptsetup luksFormat -q {{CHEAP}} {LUKS2} {XTS_512} /dev/vda {{OLD}}; '
     f'cryptsetup luksDump -q --dump-volume-key --volume-key-file /tmp/vk --key-file {{OLD}} /dev/vda; '
     f'cryptsetup open --key-file {{OLD}} /dev/vda home; mkfs.ext4 -q /dev/mapper/home; '
-    'head -c 64 /dev/urandom | keyctl padd user another @s; keyctl padd user home-key @s < /tmp/vk')
+    'head -c 64 /dev/urandom | keyctl padd user another @u; keyctl padd user home-key @u < /tmp/vk')
 damage('zeros', '/dev/vda', 16 << 20)
 print(json.dumps(luksafe('rebuild', '/dev/vda', '--from-mapping', 'home', '--dry-run', '--json')))
 """,

@@ -27,7 +27,7 @@ def test_a_key_that_may_be_read() -> None:
     if shutil.which("keyctl") is None:
         pytest.skip("needs keyctl")
     payload, name = uuid.uuid4().bytes, f"luksafe-{uuid.uuid4()}"
-    added = subprocess.run(["keyctl", "padd", "user", name, "@s"], input=payload, capture_output=True)
+    added = subprocess.run(["keyctl", "padd", "user", name, "@u"], input=payload, capture_output=True)
     if added.returncode:
         pytest.skip(f"no keyrings here: {added.stderr.decode().strip()}")
     try:
@@ -36,4 +36,4 @@ def test_a_key_that_may_be_read() -> None:
             pytest.skip("/proc/keys does not show the keys of this session")
         assert found[name] == payload
     finally:
-        subprocess.run(["keyctl", "unlink", added.stdout.decode().strip(), "@s"], capture_output=True)
+        subprocess.run(["keyctl", "unlink", added.stdout.decode().strip(), "@u"], capture_output=True)
