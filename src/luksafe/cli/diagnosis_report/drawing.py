@@ -30,7 +30,8 @@ def draw(diagnosis: Diagnosis, facts: Facts) -> str:
     body += _state_legend(y)
     y += 30
     used = _used_end(parts) or len(facts.start)
-    for title, end in _heat_scales(used, len(facts.start)):
+    whole = max((p.end for p in parts if p.kind != "data"), default=0) or len(facts.start)
+    for title, end in _heat_scales(used, min(whole, len(facts.start))):
         cells = heat_cells(facts, end, MOST_CELLS)
         drawn, y = _heat(cells, title, y)
         body += drawn

@@ -43,7 +43,8 @@ def next_commands(facts: Facts, verdict: Verdict) -> Iterator[str]:
             yield f"luksafe show {device}"
         case Verdict.NEEDS_KEY:
             yield f"luksafe diagnose {device} --try-variants"
-            yield from _with_backup(facts, device)
+            yield from (f"luksafe prove {b.id[:12]} --data {device}" for b in facts.backups[:3])
+            yield f"luksafe escrow apply PACKET {device}"
         case _:
             yield from _with_backup(facts, device)
             yield from (f"luksafe escrow apply PACKET {device}",) if not facts.backups else ()

@@ -25,7 +25,10 @@ USUAL_DATA_OFFSETS = (16 << 20, 2 << 20, 4 << 20, 1 << 20, 1032 << 10)
 def has_luks_left(facts: Facts) -> bool:
     """Whether anything says that a LUKS volume is or was here: a header's remains, or key material or cipher text at
     their usual places with nothing else in use among them."""
-    if facts.inspection.format != "none" or any(trace.volume_offset == 0 for trace in facts.traces):
+    elsewhere = {trace.offset for trace in facts.traces if trace.volume_offset}
+    if any(copy.binary is not None and copy.offset not in elsewhere for copy in facts.inspection.copies):
+        return True
+    if any(trace.volume_offset == 0 for trace in facts.traces):
         return True
     if facts.traces:
         return False  # whatever is here belongs to a volume that begins elsewhere

@@ -146,6 +146,9 @@ def _other_rules(facts: Facts, header: Header) -> Judgement | None:
     if another := formatted_again(facts, header):
         text = f"the header in place is not that of volume {another.uuid}, which this device held before"
         return Judgement(Verdict.NEEDS_BACKUP, text)
+    if facts.attempt is not None and facts.attempt.better:
+        text = f"the header is wrong about its data: {facts.attempt.better}"
+        return Judgement(Verdict.NEEDS_BACKUP, text)
     if facts.attempt is not None and facts.attempt.is_rejected:
         text = "nothing is damaged as far as can be seen, but this key does not open it"
         return Judgement(Verdict.NEEDS_KEY, text)
