@@ -58,7 +58,13 @@ def _made_by(maker: Maker) -> Callable[[Path], None]:
     command = (tool, *NO_DISCARD.get(tool, ()), *(f for f in force if f not in rest), *rest)
     if tool == "sfdisk":
         command = (tool, "--force", *rest)
-    return lambda path: run(command, path, maker.stdin)
+
+    def work(path: Path) -> None:
+        if tool == "make-bcache":  # refuses a device on which it sees something
+            run(("wipefs", "-q", "-a", "IMG"), path)
+        run(command, path, maker.stdin)
+
+    return work
 
 
 def _dd(offset: int, data: bytes) -> Callable[[Path], None]:
@@ -158,6 +164,11 @@ def allowed_verdicts(before: bytes, after: bytes) -> set[str]:
     header = inspect(BytesReader(before)).require_header()
     area = header.keyslots[0].area
     assert area is not None
+    end = header.data_offset
+    blocks = [(before[at : at + 4096], after[at : at + 4096]) for at in range(0, end, 4096)]
+    if not any(old == new for old, new in blocks if any(old)):
+        # not one block of the header area is left: only a backup of this device could tell
+        return {"needs-backup", "not-luks"}
     key = slice(area.offset, area.offset + header.keyslots[0].key_size * 4000)
     if after[key] != before[key]:
         return {"needs-backup"}

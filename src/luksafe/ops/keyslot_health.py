@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from luksafe.luks.model import Header
+from luksafe.luks.model import Header, Keyslot
+from luksafe.ops.diagnosis.bytes_compare import not_random
 from luksafe.reader import Reader
 
-_BLOCK_BYTES = 512
-_LEAST_DISTINCT = 128
-"""Of 512 random bytes about 222 values differ; 128 is twenty standard deviations away."""
+
+def material_range(keyslot: Keyslot) -> tuple[int, int] | None:
+    """The bytes of key material in the area, ``[start, end)``: what lies behind them is filling. None without any."""
+    if keyslot.area is None or keyslot.af is None or keyslot.kdf is None:
+        return None
+    length = min(keyslot.area.size, keyslot.key_size * keyslot.af.stripes)
+    return keyslot.area.offset, keyslot.area.offset + length
+
+
+def is_area_clear(keyslot: Keyslot) -> bool:
+    """Whether the area is not encrypted at all: its statistics then say nothing."""
+    return keyslot.area is not None and keyslot.area.encryption.startswith("cipher_null")
 
 
 def destroyed_keyslots(reader: Reader, header: Header) -> tuple[int, ...]:
     """The keyslots with a sector that cannot be key material (zeros, text, structures), or that lie beyond the end."""
-    return tuple(k.id for k in header.keyslots.values() if k.af and _is_destroyed(reader, header, k.id))
+    return tuple(k.id for k in header.keyslots.values() if _is_destroyed(reader, header, k))
 
 
-def _is_destroyed(reader: Reader, header: Header, keyslot_id: int) -> bool:
-    keyslot = header.keyslots[keyslot_id]
-    if keyslot.area is None or keyslot.af is None:
+def _is_destroyed(reader: Reader, header: Header, keyslot: Keyslot) -> bool:
+    material = material_range(keyslot)
+    if material is None:
         return False
-    length = min(keyslot.area.size, keyslot.key_size * keyslot.af.stripes) // _BLOCK_BYTES * _BLOCK_BYTES
+    start, end = material
     try:
-        material = reader.read_at(header.offset + keyslot.area.offset, length)
+        data = reader.read_at(header.offset + start, end - start)
     except OSError:
         return True
-    if len(material) < length:
+    if len(data) < end - start:
         return True
-    if keyslot.area.encryption.startswith("cipher_null"):
-        return False
-    blocks = (material[at : at + _BLOCK_BYTES] for at in range(0, length, _BLOCK_BYTES))
-    return any(len(set(block)) < _LEAST_DISTINCT for block in blocks)
+    return not is_area_clear(keyslot) and bool(not_random(data, (0, len(data))))

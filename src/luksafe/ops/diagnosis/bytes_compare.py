@@ -60,7 +60,9 @@ def looks_of(start: bytes, range_: Range) -> str:
     kinds = {SectorClass(kind) for kind in classify_sectors(start[first:end]).tolist()}
     if len(kinds) == 1 and len(data) >= LEAST_FILL_BYTES:
         kind = kinds.pop()
-        if kind is SectorClass.RANDOM or (kind is SectorClass.TEXT and len(data) >= LEAST_TEXT_BYTES):
+        if kind in (SectorClass.RANDOM, SectorClass.PATTERN) or (
+            kind is SectorClass.TEXT and len(data) >= LEAST_TEXT_BYTES
+        ):
             return kind.label
         if kind is SectorClass.STRUCTURED and len(data) >= SECTOR_BYTES:
             return kind.label

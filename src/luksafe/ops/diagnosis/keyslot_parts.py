@@ -12,6 +12,7 @@ from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.known_backups import KnownBackup
 from luksafe.ops.diagnosis.layout import VolumeLayout
 from luksafe.ops.diagnosis.model import Culprit, Damage, KeyslotState, Part, State
+from luksafe.ops.keyslot_health import is_area_clear, material_range
 
 CERTAIN, LIKELY = "certain", "likely"
 PROVEN = ("the same as in backup", "the key that was given opens it")
@@ -21,14 +22,6 @@ UNSEEN = (
     "statistics see a sector of zeros, text or structures, not a change of a few bytes: only a backup or a passphrase"
     " proves it whole"
 )
-
-
-def material_range(keyslot: Keyslot) -> tuple[int, int] | None:
-    """The bytes of key material in the area, ``[start, end)``: what lies behind them is filling."""
-    if keyslot.area is None or keyslot.af is None or keyslot.kdf is None:
-        return None
-    length = min(keyslot.area.size, keyslot.key_size * keyslot.af.stripes)
-    return keyslot.area.offset, keyslot.area.offset + length
 
 
 def judge_keyslot_parts(facts: Facts, layout: VolumeLayout, culprits: Sequence[Culprit]) -> list[Part]:
@@ -79,18 +72,13 @@ def _judge_material(
         if (same := _in_backup(backup, keyslot)) is not None:
             return _against(facts, backup, same, material)
     damage = not_random(facts.start, material, facts.unreadable)
-    if damage and not _is_clear(keyslot):
+    if damage and not is_area_clear(keyslot):
         return State.DESTROYED, _words(damage), damage
     writer = next((c for c in culprits if _wrote_over(c, material)), None)
     if writer is not None:
         state = State.DESTROYED if writer.name in RANDOM_WRITERS else State.SUSPECT
         return state, f"{writer.name} wrote there as well, though it still looks random", []
     return State.INTACT, f"every sector looks random, as key material does; {UNSEEN}", []
-
-
-def _is_clear(keyslot: Keyslot) -> bool:
-    """Whether the area is not encrypted at all: its statistics then say nothing."""
-    return keyslot.area is not None and keyslot.area.encryption.startswith("cipher_null")
 
 
 def _wrote_over(culprit: Culprit, material: tuple[int, int]) -> bool:
