@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
@@ -17,7 +18,9 @@ from conftest import write_sparse
 from generators.headers import UUID, VOLUME_KEY, luks1_image, luks2_image, with_binary
 
 from luksafe.crypto.sectors import sector_cipher
-from luksafe.ops.scan import sweep
+from luksafe.errors import LuksafeError
+from luksafe.ops.scan import scan as folder_scan
+from luksafe.ops.scan import search_one, sweep
 from luksafe.secret import SecretBytes
 
 from .conftest import World
@@ -276,3 +279,56 @@ def test_block_device(world: World, loop_device: Callable[..., str]) -> None:
     ran = world.run("scan", device, "--table")
     assert ran.status == 0
     assert f"dmsetup create --readonly luksafe-lost1 --table '0 6144 linear {device} 2048'" in ran.out
+
+
+def test_words_for_every_kind_of_find(world: World) -> None:
+    folder = world.folder / "files"
+    folder.mkdir()
+    (folder / "a.img").write_bytes(with_binary(luks2_image(), seqid=9))
+    (folder / "b.img").write_bytes(luks2_image() + noise(MIB))
+    (folder / "c.gz").write_bytes(gzip.compress(luks1_image(uuid=OTHER)))
+    broken = bytearray(luks2_image(uuid=OTHER))
+    broken[4100] ^= 1
+    broken[16384 + 4100] ^= 1
+    (folder / "d.img").write_bytes(broken)
+    shown = world.run("scan", folder).out
+    for words in ("stale", "copy of a header", "packed backup", "damaged", "an older state of the header"):
+        assert words in shown
+    assert f"next: luksafe show {folder / 'a.img'}" in shown
+    whole = world.image("e.img", luks2_image() + noise(MIB))
+    world.run("backup", whole)
+    seen = world.run("scan", whole).out
+    assert "in the vault: " in seen
+    assert "second copy at byte 16384" in seen
+    gone = bytearray(whole.read_bytes())
+    gone[:36864] = bytes(36864)
+    assert "the header itself is gone" in re.sub(r"\s+", " ", world.run("scan", world.image("f.img", bytes(gone))).out)
+    assert "no LUKS header anywhere" in world.run("scan", world.image("g.img", bytes(4096))).out
+
+
+def test_more_than_can_be_kept_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_one, "MOST_FINDS", 2)
+    image = world.image(data=luks1_image() + luks1_image() + luks1_image())
+    ran = world.run("scan", image, "--json")
+    assert ran.status == 3
+    assert ran.json["cut"]
+    assert "more than can be kept" in ran.err
+
+
+def test_files_that_cannot_be_searched_are_listed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = world.folder / "files"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}.img").write_bytes(luks1_image())
+    real = folder_scan.open_storage
+
+    def failing(path: Path, flags: int) -> object:
+        if path.name != "4.img":
+            raise LuksafeError(f"no permission to read {path}")
+        return real(path, flags)
+
+    monkeypatch.setattr(folder_scan, "open_storage", failing)
+    ran = world.run("scan", folder, "--json")
+    assert ran.status == 3
+    assert len(ran.json["skipped"]) == 4
+    assert "1 more files were not searched" in ran.err

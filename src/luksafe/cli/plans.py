@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
 from collections.abc import Iterable
 
 import click
@@ -10,11 +12,22 @@ from luksafe.cli.app import App
 from luksafe.cli.text import bad, count, human_size
 from luksafe.ops.write.plan import WritePlan
 
+_TERMINAL_COLUMNS = 79
+
 
 def print_plan(app: App, plan: WritePlan, *, to_stderr: bool) -> None:
     """Print the plan: to stderr before a question, to stdout when it is the result (``--dry-run``)."""
+    width = _TERMINAL_COLUMNS if (sys.stderr if to_stderr else sys.stdout).isatty() else None
     for line in _lines(app, plan):
-        click.echo(line, err=to_stderr)
+        for part in _wrapped(line, width):
+            click.echo(part, err=to_stderr)
+
+
+def _wrapped(line: str, width: int | None) -> Iterable[str]:
+    """The line in pieces that a terminal shows without breaking words; as it is where nobody looks."""
+    if width is None or len(click.unstyle(line)) <= width:
+        return [line]
+    return textwrap.wrap(line, width, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False)
 
 
 def _lines(app: App, plan: WritePlan) -> Iterable[str]:

@@ -32,14 +32,15 @@ def scan_lines(found: Scanned, target: str, *, colored: bool) -> Iterator[str]:
 
 def _volume(volume: FoundVolume, *, in_folder: bool, colored: bool) -> Iterator[str]:
     place = f"{volume.file} byte {volume.offset}" if in_folder else f"byte {volume.offset}"
-    seqid = f"  sequence id {volume.seqid}" if volume.format == "luks2" and volume.uuid else ""
+    seqid = f", sequence id {volume.seqid}" if volume.format == "luks2" and volume.uuid else ""
     uuid = volume.uuid or "(UUID not known)"
-    yield f"  {place}  {volume.format.upper()}  {uuid}{seqid}  {_state(volume, colored=colored)}"
+    yield f"  {place}  {_state(volume, colored=colored)}"
+    yield f"      {volume.format.upper()} {uuid}{seqid}"
     if volume.only:
         yield f"      only its {volume.only} copy can be used"
     elif secondary := volume.copy_named("secondary"):
         yield f"      second copy at byte {secondary.offset}"
-    if volume.keyslots:
+    if volume.keyslots and volume.is_contiguous:
         yield "      keyslots: " + ", ".join(f"{slot} {state}" for slot, state in volume.keyslots)
     for reason in volume.why:
         yield from _wrapped(reason)
@@ -54,13 +55,16 @@ def _state(volume: FoundVolume, *, colored: bool) -> str:
         return bad("stale", colored=colored)
     names = {"volume": "volume", "backup": "copy of a header", "unknown": "volume or copy"}
     name = "packed backup" if volume.is_packed else names[volume.kind]
+    if not volume.is_contiguous:
+        return bad(f"{name}, in pieces or overwritten", colored=colored)
     return good(name, colored=colored) if volume.is_usable else bad(f"{name}, no keyslot left", colored=colored)
 
 
 def _guess(guess: LostPartition, *, colored: bool) -> Iterator[str]:
     sure = good("sure", colored=colored) if guess.sure else bad("a guess", colored=colored)
     listed = ", in the partition table" if guess.listed else ", in no partition table"
-    yield f"  byte {guess.start}, {human_size(guess.length)}  {guess.uuid}  {sure}{listed}"
+    yield f"  byte {guess.start}, {human_size(guess.length)}: {sure}{listed}"
+    yield f"      {guess.uuid}"
     yield from _wrapped(f"start: {guess.start_why}")
     yield from _wrapped(f"length: {guess.length_why}")
     if guess.data:
@@ -75,7 +79,10 @@ def _wrapped(text: str) -> list[str]:
 def _next(found: Scanned, target: str) -> Iterator[str]:
     lost = [guess for guess in found.partitions if not guess.listed]
     if lost:
-        yield f"next: luksafe scan {shlex.quote(target)} --table   (commands that make them reachable, read-only)"
+        yield "next, for commands that make them reachable, read-only:"
+        yield f"  luksafe scan {shlex.quote(target)} --table"
+    elif any(v.kind == "backup" and not v.is_contiguous for v in found.volumes):
+        yield "next: a file stored in pieces is whole in its filesystem: mount that read-only and scan the folder"
     elif found.remains:
         yield "next: restore the header to its place from the copy: luksafe import, then luksafe restore"
     else:

@@ -19,7 +19,8 @@ def guess_partitions(
 ) -> list[LostPartition]:
     """One guess for each volume of one disk that may hold data, and for each place with key material of a header."""
     live = [v for v in volumes if v.may_hold_data and not _is_older_twin(v, volumes)]
-    starts = sorted({*(v.offset for v in live), *(r.start for r in remains), *around.partition_starts()})
+    known = {*around.partition_starts(), *around.filesystem_starts()}
+    starts = sorted({*(v.offset for v in live), *(r.start for r in remains), *known})
     guesses = [_of_volume(v, starts, around, size_bytes) for v in live]
     guesses += [_of_remains(r, starts, around, size_bytes) for r in remains]
     return sorted(guesses, key=lambda guess: guess.start)
@@ -87,7 +88,7 @@ def _length(start: int, header: Header, starts: Sequence[int], around: Surroundi
         if at < start < at + length
     ]
     if following is not None:
-        bounds.append((following, "at most: the next volume or partition begins behind it"))
+        bounds.append((following, "at most: the next volume, partition or filesystem begins behind it"))
     end, what = min((bound for bound in bounds if bound[0] >= least), default=bounds[0])
     return end - start, what
 

@@ -15,6 +15,7 @@ from luksafe.reader import Reader
 
 _SAMPLE_BYTES = 4096
 _SAMPLES_AT = (0, *(_SAMPLE_BYTES << power for power in range(15)))  # 4 KiB to 64 MiB from the start of the data
+_NEAR_SAMPLES = 6  # further on another volume or file may begin
 _ALIGNMENT = 1 << 20
 _MOST_LOOKS = 512
 _PRIMARY_LOOK_BYTES = 4 << 20
@@ -44,6 +45,10 @@ class Surroundings:
     def partition_starts(self) -> dict[int, int]:
         """Start and size, in bytes, of every partition of the tables on the disk."""
         return {part.offset: part.size for table in self.tables for part in table.partitions}
+
+    def filesystem_starts(self) -> set[int]:
+        """Where the filesystems begin that were met so far: no volume reaches into one."""
+        return {f.start for looked in self._looked_at.values() for f in looked if _is_whole_filesystem(f)}
 
     def judge(self, volume: FoundVolume) -> FoundVolume:
         """The volume with its kind, the state of its keyslots, and whether its parts lie where it says."""
@@ -77,11 +82,10 @@ class Surroundings:
         outside = self._filesystem_round(volume.offset)
         if outside:
             return "backup", (f"it lies inside a {outside.name} filesystem that begins at byte {outside.start}",)
-        known = {SectorClass.RANDOM, SectorClass.ZEROS, SectorClass.FF}
-        if classes and SectorClass.RANDOM not in classes and not set(classes) <= known:
-            return "backup", ("what follows where its data should begin is no cipher text",)
-        if classes and SectorClass.RANDOM in classes:
+        if SectorClass.RANDOM in classes:
             return "volume", ("cipher text follows where its data begin",)
+        if not set(classes[:_NEAR_SAMPLES]) <= {SectorClass.ZEROS, SectorClass.FF}:
+            return "backup", ("what follows where its data should begin is no cipher text",)
         return "unknown", ("only zeros follow where its data begin: never written to, or a copy of a header",)
 
     def _data_classes(self, start: int) -> list[SectorClass]:
@@ -103,8 +107,7 @@ class Surroundings:
         for start in sorted((s for s in starts if s < offset), reverse=True):
             for found in self.at(start):
                 end = found.start + (found.size_bytes or 0)
-                is_whole = found.kind is Kind.FILESYSTEM and found.copy == "primary"
-                if is_whole and found.start < offset < end:
+                if _is_whole_filesystem(found) and found.start < offset < end:
                     return found
         return None
 
@@ -149,6 +152,10 @@ class Surroundings:
             f"its first copy was overwritten, and {random * _SAMPLE_BYTES // 1024} KiB of random bytes lie there "
             f"(from byte {at}): keyslots or data of a later volume whose header is gone"
         )
+
+
+def _is_whole_filesystem(found: Recognised) -> bool:
+    return found.kind is Kind.FILESYSTEM and found.copy == "primary" and bool(found.size_bytes)
 
 
 def _is_whole(volume: FoundVolume) -> bool:
