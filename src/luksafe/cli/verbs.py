@@ -28,6 +28,7 @@ VERBS = (
     Verb("stores", "keep", "luksafe.cli.stores", "List, add and check the places that hold copies."),
     Verb("scan", "recover", "luksafe.cli.scan", "Find LUKS headers anywhere: lost partitions, copies, backups."),
     Verb("diagnose", "recover", "luksafe.cli.diagnose", "What is damaged, where, by what, and what to do next."),
+    Verb("rescue", "recover", "luksafe.cli.rescue", "The guide: looks, explains, proposes, one step at a time."),
     Verb(
         "restore", "recover", "luksafe.cli.restore", "Write a backup to a device: plan, confirm, save, write, verify."
     ),
@@ -63,6 +64,7 @@ EXAMPLES = {
     "sync": "luksafe sync",
     "stores": "luksafe stores add stick /media/me/stick/luksafe",
     "scan": "sudo luksafe scan /dev/sda",
+    "rescue": "sudo luksafe rescue /dev/sda3",
     "restore": "sudo luksafe restore 3f9a1c /dev/sda3 --dry-run",
     "repair": "sudo luksafe repair /dev/sda3 --dry-run",
     "undo": "sudo luksafe undo /dev/sda3",

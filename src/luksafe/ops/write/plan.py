@@ -11,7 +11,7 @@ from luksafe.device.identity import DeviceFacts
 from luksafe.errors import DamagedInput, Refused
 from luksafe.reader import Reader
 
-Purpose = Literal["restore", "repair", "rebuild", "undo", "finish"]
+Purpose = Literal["restore", "repair", "rebuild", "undo", "finish", "rescue"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,59 @@
+"""Ways to a volume in no partition table: a read-only device over just its part of the disk."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from luksafe.ops.rescue.model import Chance, Guess, Risk, Step, Way
+
+_SECTOR_BYTES = 512
+
+
+def partition_ways(device: str, guesses: Sequence[Guess]) -> Iterator[Way]:
+    """One way for each lost partition: make it reachable, prove it, open it. Nothing is written to the disk."""
+    for number, guess in enumerate(guesses, 1):
+        make, node = _attach(device, guess, number)
+        if not node:
+            continue
+        opening = Step(
+            ("cryptsetup", "open", "--readonly", node, f"rescued{number}"),
+            f"Opens it read-only: the data are then at /dev/mapper/rescued{number}. (Needs root and dm-crypt.)",
+        )
+        prove = Step(
+            ("luksafe", "prove", node, "--data", node),
+            "Opens it with your passphrase, decrypts the start of the data and says what they are. Reads only.",
+            proves=True,
+        )
+        listing = Step(("luksafe", "ls", node, "/"), "Lists the files inside. Reads only.")
+        yield Way(
+            f"partition:{guess.start}",
+            f"Reach the volume {guess.uuid[:8]} at byte {guess.start}",
+            Chance.VERY_LIKELY if guess.sure else Chance.LIKELY,
+            Risk.READS_ONLY,
+            f"a search found its header there; the partition has at most {guess.length} bytes",
+            (make, prove, listing, opening),
+        )
+
+
+def _attach(device: str, guess: Guess, number: int) -> tuple[Step, str]:
+    """The step that makes the device, and its name; no name where there is no loop device to be had."""
+    if Path(device).is_block_device():
+        name = f"luksafe-lost{number}"
+        table = f"0 {guess.length // _SECTOR_BYTES} linear {device} {guess.start // _SECTOR_BYTES}"
+        command = ("dmsetup", "create", "--readonly", name, "--table", table)
+        text = "Makes a read-only device over just that part of the disk. The disk itself is not touched."
+        return Step(command, text), f"/dev/mapper/{name}"
+    node = _free_loop()
+    where = ("--offset", str(guess.start), "--sizelimit", str(guess.length))
+    text = "Makes a read-only device over just that part of the file. The file itself is not touched."
+    return Step(("losetup", "--read-only", *where, node, device), text), node
+
+
+def _free_loop() -> str:
+    try:
+        done = subprocess.run(["losetup", "--find"], check=False, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
