@@ -63,6 +63,7 @@ EXAMPLES = {
     "forget": "luksafe forget 3f9a1c --why 'that passphrase leaked'",
     "sync": "luksafe sync",
     "stores": "luksafe stores add stick /media/me/stick/luksafe",
+    "diagnose": "sudo luksafe diagnose /dev/sda3",
     "scan": "sudo luksafe scan /dev/sda",
     "rescue": "sudo luksafe rescue /dev/sda3",
     "restore": "sudo luksafe restore 3f9a1c /dev/sda3 --dry-run",
