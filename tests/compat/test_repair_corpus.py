@@ -150,8 +150,8 @@ def test_a_guess_is_written_only_when_it_is_proven_or_accepted(corpus: Corpus, p
     "name",
     [
         *("dmg-b-keyslot0-salt-flip", "dmg-b-mkdigest-flip", "dmg-b-mkdigest-salt-flip"),
-        pytest.param("dmg-a-keyslot0-flip", marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
-        pytest.param("dmg-b-keyslot0-flip", marks=[pytest.mark.slow, pytest.mark.timeout(7200)]),
+        pytest.param("dmg-a-keyslot0-flip", marks=[pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(7200)]),
+        pytest.param("dmg-b-keyslot0-flip", marks=[pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(7200)]),
     ],
 )
 def test_a_keyslot_with_a_flipped_bit_opens_again(corpus: Corpus, place: Path, name: str) -> None:
@@ -163,4 +163,4 @@ def test_a_keyslot_with_a_flipped_bit_opens_again(corpus: Corpus, place: Path, n
     assert luksafe(place, "repair", str(image), "--yes", "--keyslot", "0", "--key-file", str(key)) == 0
     assert all(opens(image, one["passphrase"]) for one in tries(corpus, name))
     assert luksafe(place, "undo", str(image), "--yes") == 0
-    assert digest(image) == before @ pytest.mark.long
+    assert digest(image) == before

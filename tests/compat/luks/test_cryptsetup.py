@@ -169,7 +169,7 @@ def test_our_export_restored_by_cryptsetup_onto_a_wiped_image(box, kind):
     done = box.cryptsetup("luksHeaderRestore", box.image, "--header-backup-file", "export.img")
     assert done.returncode == 0, done.stderr
     assert box.opens("one")
-    record = json.loads(next(p for p in Path("vault").glob("*/*.json") if "-" not in p.stem).read_text())
+    record = json.loads(next(p for p in Path("vault", uuid).glob("*.json") if "-" not in p.stem).read_text())
     now = box.image.read_bytes()
     for offset, length in record["kept"]:
         assert now[offset : offset + length] == good[offset : offset + length]

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
+from unit.view.children import children
 from unit.view.readers import noise
 
 from luksafe.errors import LuksafeError
@@ -65,16 +64,6 @@ def test_a_dead_worker_is_an_error_not_a_hang() -> None:
         ParallelReader(Source(fatal=PIECE_BYTES), workers=2) as parallel,
     ):
         list(parallel.pieces(split(0, len(DATA))))
-
-
-def children() -> set[str]:
-    """The processes that this one began and that are still there, dead ones not waited for included."""
-    found = set()
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = status.read_text(errors="replace").rpartition(")")[2].split()[1]
-            found |= {status.parent.name} if parent == str(os.getpid()) else set()
-    return found
 
 
 def test_leaving_early_ends_the_workers() -> None:
