@@ -150,12 +150,12 @@ def ask_new_passphrase(prompt: str) -> SecretBytes:
 
 
 def _read_without_echo(fd: int, prompt: str) -> SecretBytes:
-    os.write(fd, prompt.encode("utf-8", "replace"))
     before = termios.tcgetattr(fd)
     silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
     line = bytearray()
     try:
         termios.tcsetattr(fd, termios.TCSAFLUSH, silent)
+        os.write(fd, prompt.encode("utf-8", "replace"))  # not before: what is typed at once would be shown, and lost
         while not line.endswith(b"\n") and len(line) <= MAX_PASSPHRASE_BYTES:
             piece = os.read(fd, 1024)
             if not piece:

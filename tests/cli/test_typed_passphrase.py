@@ -1,0 +1,34 @@
+"""A passphrase typed on a terminal: never shown, and not lost however fast it is typed."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pexpect
+from generators.headers import PASSPHRASE
+
+from .conftest import World
+
+# the machine is slow just when the echo is about to be turned off
+SLOW = """
+import sys, termios, time
+real = termios.tcsetattr
+termios.tcsetattr = lambda *about: (time.sleep(0.5), real(*about))
+from luksafe.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def test_echo_is_off_when_the_prompt_appears(world: World) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = ["-c", SLOW, "--vault", str(world.vault), "prove", str(world.image())]
+    terminal = pexpect.spawn(sys.executable, arguments, env=env, encoding="utf-8", timeout=60)
+    terminal.delaybeforesend = None  # as fast as a paste
+    terminal.expect("Passphrase for [^\r\n]*: ")
+    assert not terminal.getecho()
+    terminal.sendline(PASSPHRASE.decode())
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert PASSPHRASE.decode() not in terminal.before
+    assert terminal.exitstatus == 0
