@@ -10,6 +10,8 @@ from pathlib import Path
 import escrow_samples as samples
 import pytest
 from cli.conftest import Ran, World
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
 from generators.headers import PASSPHRASE, UUID, VOLUME_KEY, luks1_image, luks2_image, with_document
 from vault_samples import flip
 
@@ -368,3 +370,18 @@ def test_what_makes_no_sense_is_refused(world: World, recipient: str) -> None:
     ):
         ran = world.run("escrow", "save", *arguments, "--key-file", world.key_file, "--recipient", recipient)
         assert ran.status == 2, arguments
+
+
+def test_a_pkcs12_file_opens_what_is_sealed_to_its_certificate(world: World) -> None:
+    certificate = samples.certificate(samples.ec_key())
+    (world.folder / "officer.pem").write_bytes(samples.pem(certificate))
+    protection = serialization.BestAvailableEncryption(b"bundle words")
+    bundle = pkcs12.serialize_key_and_certificates(b"officer", samples.ec_key(), certificate, None, protection)
+    (world.folder / "officer.p12").write_bytes(bundle)
+    (world.folder / "words").write_bytes(b"bundle words")
+    packet = packet_of(save(world, world.image(), "--recipient", "officer.pem"))
+    opener = ("--identity", "officer.p12", "--key-file", "words")
+    assert world.run("escrow", "open", packet, *opener, "--json").json["secret_hex"] == VOLUME_KEY.hex()
+    (world.folder / "words").write_bytes(b"other words")
+    assert world.run("escrow", "open", packet, *opener).status == 11
+    assert world.process("escrow", "open", packet, "--identity", "officer.p12").status == 2  # nobody to ask

@@ -89,3 +89,11 @@ def test_no_secret_is_in_an_argument_the_environment_or_a_file(world: World, rec
             assert recovery_key not in data, path
             assert VOLUME_KEY not in data, path
     assert sys.executable.encode() in seen
+
+
+def test_a_crash_leaves_no_core_file(world: World) -> None:
+    script = "import os, resource, sys\nfrom luksafe.cli.main import main\ntry:\n    main(['--version'])\n"
+    script += "except SystemExit:\n    print(resource.getrlimit(resource.RLIMIT_CORE)[0])\n"
+    limited = ["sh", "-c", 'ulimit -c unlimited 2>/dev/null; exec "$@"', "sh", sys.executable, "-c", script]
+    done = subprocess.run(limited, check=True, capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)})
+    assert done.stdout.splitlines()[-1] == "0"

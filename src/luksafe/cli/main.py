@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import resource
 import sys
 from typing import Any, NoReturn
 
@@ -53,6 +54,7 @@ def cli(ctx: click.Context, /, **settings: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the status that DESIGN's table gives (see spec/exit-codes.md)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # it would hold keys
     for stream in (sys.stdout, sys.stderr):
         # a terminal without UTF-8 shows a question mark instead of ending in a traceback
         if hasattr(stream, "reconfigure"):

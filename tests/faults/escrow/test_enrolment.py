@@ -14,15 +14,15 @@ from typing import Any
 
 import escrow_samples as samples
 import pytest
-from generators.headers import PASSPHRASE, VOLUME_KEY, luks1_image, luks2_image
+from generators.headers import PASSPHRASE, UUID, VOLUME_KEY, luks1_image, luks2_image
 
 from luksafe.errors import Busy, LuksafeError, StoreError
 from luksafe.escrow.packet import open_packet
 from luksafe.escrow.recipients.age import AgeIdentity, parse_recipient
-from luksafe.ops.escrow import enrolment, recovery
-from luksafe.ops.escrow.enrolment import finish_unfinished, unfinished
+from luksafe.ops.escrow import recovery
+from luksafe.ops.escrow import unfinished as notes
 from luksafe.ops.escrow.found import packets_in_vault
-from luksafe.ops.escrow.keyslots import look_live
+from luksafe.ops.escrow.keyslots import look_live, require_live
 from luksafe.ops.escrow.recipients import SealTo
 from luksafe.ops.escrow.save import SaveOrder
 from luksafe.ops.escrow.verify import verify_opened
@@ -78,6 +78,15 @@ def broken(monkeypatch: pytest.MonkeyPatch, name: str, when: str, error: BaseExc
         raise error
 
     monkeypatch.setattr(recovery, name, step)
+
+
+def unfinished(workspace: Workspace) -> list[Any]:
+    return notes.unfinished(workspace, UUID)
+
+
+def finish_unfinished(workspace: Workspace, disk: Path) -> list[str]:
+    with open_target(workspace, str(disk)) as target:
+        return notes.finish_unfinished(workspace, require_live(target))
 
 
 def applies(disk: Path, step: str) -> bool:
@@ -195,6 +204,13 @@ def test_after_a_power_cut_the_next_run_takes_it_back(workspace: Workspace, disk
     assert len(packets_in_vault(workspace)) == 2
 
 
+def test_the_device_may_have_another_name_by_then(workspace: Workspace, disk: Path) -> None:
+    kill(workspace, disk, "seal_to_each", "before", signal.SIGKILL, watched=False)
+    moved = disk.rename(disk.with_name("sdc.img"))
+    assert len(finish_unfinished(workspace, moved)) == 1
+    assert_as_before(workspace, moved)
+
+
 def test_a_keyslot_that_somebody_else_added_meanwhile_stays(workspace: Workspace, disk: Path) -> None:
     kill(workspace, disk, "add_keyslot", "before", signal.SIGKILL, watched=False)
     key = disk.parent / "vk"
@@ -212,7 +228,7 @@ def test_a_keyslot_that_somebody_else_added_meanwhile_stays(workspace: Workspace
         str(key),
     ]
     subprocess.run(["cryptsetup", "luksAddKey", "-q", *options, str(disk), str(new)], check=True)
-    finish_unfinished(workspace)
+    finish_unfinished(workspace, disk)
     assert list(look_live(disk).require_header().keyslots) == [0, 1]
     assert not unfinished(workspace)
 
@@ -224,7 +240,7 @@ def test_an_undo_that_fails_is_said_plainly_and_tried_again(
         raise LuksafeError("no such luck")
 
     broken(monkeypatch, "seal_to_each", "before", LuksafeError("the seal broke"))
-    monkeypatch.setattr(enrolment, "kill_keyslot", fail)
+    monkeypatch.setattr(notes, "kill_keyslot", fail)
     with pytest.raises(LuksafeError) as caught:
         enrol(workspace, disk)
     assert caught.value.code == "undo-failed"
@@ -232,5 +248,5 @@ def test_an_undo_that_fails_is_said_plainly_and_tried_again(
     assert f"cryptsetup luksKillSlot {disk} 1" in str(caught.value)
     assert len(unfinished(workspace)) == 1
     monkeypatch.undo()
-    assert len(finish_unfinished(workspace)) == 1
+    assert len(finish_unfinished(workspace, disk)) == 1
     assert_as_before(workspace, disk)

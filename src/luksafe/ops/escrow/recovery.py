@@ -10,7 +10,7 @@ from luksafe.escrow.contents import Secret
 from luksafe.escrow.recovery_key import make_recovery_key
 from luksafe.luks.model import Json
 from luksafe.ops.backup import backup_device
-from luksafe.ops.escrow.enrolment import Enrolment, finish_unfinished, pending, unfinished
+from luksafe.ops.escrow.enrolment import Enrolment, pending
 from luksafe.ops.escrow.keeping import KeptPacket, keep, packet_files, proofs_of, require_place, sealed_path
 from luksafe.ops.escrow.keyslots import (
     LiveHeader,
@@ -22,6 +22,7 @@ from luksafe.ops.escrow.keyslots import (
 )
 from luksafe.ops.escrow.save import SaveOrder
 from luksafe.ops.escrow.sealing import Sealed, seal_to_each
+from luksafe.ops.escrow.unfinished import finish_unfinished, unfinished
 from luksafe.ops.escrow.volume import ProvenVolume, make_contents
 from luksafe.ops.target import require_path
 from luksafe.ops.workspace import Workspace
@@ -77,8 +78,8 @@ def plan_recovery(workspace: Workspace, volume: ProvenVolume) -> RecoveryPlan:
     """The plan. Raises Refused without a free keyslot; what else ``require_live`` raises."""
     live = require_live(volume.target)
     left = tuple(
-        f"keyslot {note.slot} of {note.path}, whose enrolment was interrupted, is taken back"
-        for _, note in unfinished(workspace)
+        f"keyslot {note.slot}, whose enrolment was interrupted, is taken back"
+        for _, note in unfinished(workspace, live.header.uuid)
     )
     return RecoveryPlan(live, live.free_keyslot(), live.free_token(), left)
 
@@ -96,7 +97,7 @@ def save_recovery_key(
             "the shares of a recovery key are written to files, so that they are safe before its keyslot counts",
             hint="--shares-dir DIR",
         )
-    for words in finish_unfinished(workspace):
+    for words in finish_unfinished(workspace, plan.live):
         say(words)
     before = backup_volume(workspace, volume, "before a recovery key was added")
     say(f"backed up: {before}")
