@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,9 @@ from typing import IO
 from luksafe.errors import Busy, LuksafeError, NotFound, Unsupported
 from luksafe.secret import SecretBytes
 
+PATIENCE_SECONDS = 60
 _MAX_WORDS = 2000
+_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _NO_PERMISSION, _WRONG_DEVICE, _BUSY = 2, 4, 5
 
 
@@ -35,30 +38,47 @@ def run_cryptsetup(
         given = stack.enter_context(tempfile.TemporaryFile())
         given.write(standard_input)
         given.seek(0)
-        child = subprocess.Popen(
-            [program, "--batch-mode", *words],
-            stdin=given,
-            stdout=out,
-            stderr=err,
-            pass_fds=(*fds, *keep_open),
-            env={**os.environ, "LC_ALL": "C"},
-            start_new_session=True,
-        )
-        status = _wait(child)
+        with _signals_wait():
+            child = subprocess.Popen(
+                [program, "--batch-mode", *words],
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                pass_fds=(*fds, *keep_open),
+                env={**os.environ, "LC_ALL": "C"},
+                start_new_session=True,
+            )
+            status = _wait(child)
         if status:
             raise _failure(status, str(words[0]), _text(err))
         return _text(out)
 
 
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Interrupts come when this is done, here and in the child: between two writes of a header is no time to stop."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _wait(child: subprocess.Popen[bytes]) -> int:
-    """Its exit status; interrupts meanwhile are raised when it has ended."""
-    interrupt: KeyboardInterrupt | None = None
+    """Its exit status. One that was interrupted and does not end (it waits for a lock) is killed after a while."""
+    interrupt: KeyboardInterrupt | None = None  # comes in spite of the mask where other threads take signals
+    patience = PATIENCE_SECONDS
     while True:
         try:
-            status = child.wait()
+            status = child.wait(timeout=1)
             break
         except KeyboardInterrupt as error:
             interrupt = error
+        except subprocess.TimeoutExpired:
+            if interrupt is not None or signal.sigpending() & _SIGNALS:
+                patience -= 1
+            if patience <= 0:
+                child.kill()
     if interrupt is not None:
         raise interrupt
     return status

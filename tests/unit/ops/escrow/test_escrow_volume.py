@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -132,3 +133,13 @@ def test_a_backup_is_no_live_header(workspace: Workspace, tmp_path: Path) -> Non
     added = backup_device(workspace, write(tmp_path, luks2_image())).added
     with open_target(workspace, added.id) as target, pytest.raises(UsageError):
         require_live(target)
+
+
+def test_an_interrupt_waits_until_cryptsetup_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in = tmp_path / "cryptsetup"
+    stand_in.write_text(f"#!/bin/sh\nkill -INT $PPID\nsleep 0.5\ntouch {tmp_path}/ended\n")
+    stand_in.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(KeyboardInterrupt):
+        run_cryptsetup(["luksAddKey"])
+    assert (tmp_path / "ended").exists()
