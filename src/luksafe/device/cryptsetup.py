@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
+from luksafe.device.signals import deferred_interrupts
 from luksafe.errors import Busy, LuksafeError, NotFound, Unsupported
 from luksafe.secret import SecretBytes
 
 PATIENCE_SECONDS = 60
 _MAX_WORDS = 2000
-_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _NO_PERMISSION, _WRONG_DEVICE, _BUSY = 2, 4, 5
 
 
@@ -38,7 +37,7 @@ def run_cryptsetup(
         given = stack.enter_context(tempfile.TemporaryFile())
         given.write(standard_input)
         given.seek(0)
-        with _signals_wait():
+        with deferred_interrupts() as interrupts:
             child = subprocess.Popen(
                 [program, "--batch-mode", *words],
                 stdin=given,
@@ -48,40 +47,22 @@ def run_cryptsetup(
                 env={**os.environ, "LC_ALL": "C"},
                 start_new_session=True,
             )
-            status = _wait(child)
+            status = _wait(child, interrupts)
         if status:
             raise _failure(status, str(words[0]), _text(err))
         return _text(out)
 
 
-@contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Interrupts come when this is done, here and in the child: between two writes of a header is no time to stop."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _wait(child: subprocess.Popen[bytes]) -> int:
+def _wait(child: subprocess.Popen[bytes], interrupts: list[int]) -> int:
     """Its exit status. One that was interrupted and does not end (it waits for a lock) is killed after a while."""
-    interrupt: KeyboardInterrupt | None = None  # comes in spite of the mask where other threads take signals
     patience = PATIENCE_SECONDS
     while True:
         try:
-            status = child.wait(timeout=1)
-            break
-        except KeyboardInterrupt as error:
-            interrupt = error
+            return child.wait(timeout=1)
         except subprocess.TimeoutExpired:
-            if interrupt is not None or signal.sigpending() & _SIGNALS:
-                patience -= 1
+            patience -= 1 if interrupts else 0
             if patience <= 0:
                 child.kill()
-    if interrupt is not None:
-        raise interrupt
-    return status
 
 
 @contextmanager

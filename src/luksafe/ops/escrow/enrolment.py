@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from luksafe.device.signals import INTERRUPTS, deferred_interrupts
 from luksafe.errors import LuksafeError
 from luksafe.ops.escrow.keyslots import LiveHeader
 from luksafe.ops.escrow.unfinished import NAME, PendingEnrolment, note_folder, only_one, take_back
@@ -27,7 +28,6 @@ from luksafe.ops.workspace import Workspace
 from luksafe.vault.folder import sync_folder
 
 DONE = b"done"
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
@@ -41,10 +41,10 @@ def pending(workspace: Workspace, live: LiveHeader, slot: int, token: int | None
         try:
             enrolment.begin()
             yield enrolment
-            with _uninterrupted():
+            with deferred_interrupts():
                 enrolment.end(undo=False)
         except BaseException as cause:
-            with _uninterrupted():
+            with deferred_interrupts():
                 left = enrolment.end(undo=True)
             if left:
                 raise _not_undone(cause, left) from cause
@@ -136,22 +136,12 @@ def _interruptible() -> Iterator[None]:
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before: dict[int, Any] = {number: signal.signal(number, interrupt) for number in SIGNALS[1:]}
+    before: dict[int, Any] = {number: signal.signal(number, interrupt) for number in INTERRUPTS[1:]}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Signals wait until this is done."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _not_undone(cause: BaseException, left: Sequence[str]) -> LuksafeError:

@@ -7,14 +7,15 @@ import signal
 import sys
 from pathlib import Path
 
-from luksafe.ops.escrow.enrolment import DONE, SIGNALS
+from luksafe.device.signals import INTERRUPTS
+from luksafe.ops.escrow.enrolment import DONE
 from luksafe.ops.escrow.unfinished import take_back_noted
 from luksafe.ops.workspace import Workspace
 
 
 def watch(workspace: Workspace, path: Path, pipe: int) -> None:
     """Wait until nobody holds the pipe any more; unless the end was told, take back what the note says."""
-    for number in SIGNALS:
+    for number in INTERRUPTS:
         signal.signal(number, signal.SIG_IGN)
     told = b""
     while piece := os.read(pipe, 64):

@@ -48,8 +48,9 @@ def test_by_id_by_prefix_by_uuid(workspace: Workspace, tmp_path: Path) -> None:
 def test_several_are_listed(workspace: Workspace, tmp_path: Path) -> None:
     for number in range(2):
         store_packet(workspace, read_packet_file(put(tmp_path, packet(packet_id=f"{number:016x}"), str(number))))
-    with pytest.raises(UsageError, match=r"0000000000000000 .*0000000000000001"):
+    with pytest.raises(UsageError) as caught:
         find_packet(workspace, samples.UUID)
+    assert all(f"{number:016x}" in str(caught.value) for number in range(2))
     assert len(packets_in_vault(workspace, samples.UUID)) == 2
 
 
