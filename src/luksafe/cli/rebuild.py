@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from luksafe.cli.app import App, verb
+from luksafe.cli.dangers import danger_options
 from luksafe.cli.escrow.identities import Openers, opener_options
 from luksafe.cli.plans import print_plan
 from luksafe.cli.prompts import confirm
@@ -27,20 +26,6 @@ from luksafe.ops.write.plan import dangers_left, refuse_dangers
 from luksafe.secret import SecretBytes
 
 
-def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """One option for each danger; the function gets the accepted ones as ``accepted``."""
-
-    def run(*args: Any, over: tuple[str, ...], **options: Any) -> Any:
-        accepted = [flag for flag in FLAG_HELP if options.pop(flag.removeprefix("--").replace("-", "_"))]
-        return function(*args, accepted=[*accepted, *(f"--over {name}" for name in over)], **options)
-
-    run.__doc__, run.__name__ = function.__doc__, function.__name__
-    run.__dict__.update(function.__dict__)
-    for flag, text in reversed(FLAG_HELP.items()):
-        run = click.option(flag, is_flag=True, help=text)(run)
-    return click.option("--over", multiple=True, metavar="NAME", help="Overwrite this foreign signature.")(run)
-
-
 @verb
 @click.argument("device")
 @source_options
@@ -49,7 +34,7 @@ def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @new_key_options
 @parameter_options
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
-@_danger_options
+@danger_options(FLAG_HELP, "Overwrite this foreign signature.")
 def command(
     app: App,
     device: str,

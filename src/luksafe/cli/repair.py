@@ -6,11 +6,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
+from luksafe.cli.dangers import danger_options
 from luksafe.cli.keys import KeyOptions, key_options
 from luksafe.cli.plans import print_plan
 from luksafe.cli.prompts import confirm
@@ -28,20 +29,6 @@ DEFAULT_SECONDS = 600
 KEYSLOT_SECONDS = 86400
 
 
-def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """One option for each danger; the function gets the accepted ones as ``accepted``."""
-
-    def run(*args: Any, over: tuple[str, ...], **options: Any) -> Any:
-        accepted = [flag for flag in FLAG_HELP if options.pop(flag.removeprefix("--").replace("-", "_"))]
-        return function(*args, accepted=[*accepted, *(f"--over {name}" for name in over)], **options)
-
-    run.__doc__, run.__name__ = function.__doc__, function.__name__
-    run.__dict__.update(function.__dict__)
-    for flag, text in reversed(FLAG_HELP.items()):
-        run = click.option(flag, is_flag=True, help=text)(run)
-    return click.option("--over", multiple=True, metavar="NAME", help="Overwrite this filesystem (ext4, vfat …).")(run)
-
-
 @verb
 @click.argument("device")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
@@ -56,7 +43,7 @@ def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--wipe-signature", "wipe", multiple=True, metavar="NAME", help="Take out this foreign signature.")
 @key_options
-@_danger_options
+@danger_options(FLAG_HELP, "Overwrite this filesystem (ext4, vfat …).")
 def command(
     app: App,
     device: str,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.dangers import danger_options
 from luksafe.cli.plans import print_plan
 from luksafe.cli.prompts import confirm
 from luksafe.cli.text import human_size
@@ -19,28 +19,11 @@ from luksafe.ops.restore_plan import FLAG_HELP
 from luksafe.ops.write.apply import Applied, apply
 
 
-def _danger_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """One option for each danger; the function gets the accepted ones as ``accepted``."""
-
-    def run(*args: Any, over: tuple[str, ...], **options: Any) -> Any:
-        accepted = [flag for flag in FLAG_HELP if options.pop(flag.removeprefix("--").replace("-", "_"))]
-        accepted += [f"--over {name}" for name in over]
-        return function(*args, accepted=accepted, **options)
-
-    run.__doc__, run.__name__ = function.__doc__, function.__name__
-    run.__dict__.update(function.__dict__)
-    for flag, text in reversed(FLAG_HELP.items()):
-        run = click.option(flag, is_flag=True, help=text)(run)
-    return click.option(
-        "--over", multiple=True, metavar="NAME", help="Overwrite this foreign signature (ext4, vfat …)."
-    )(run)
-
-
 @verb
 @click.argument("backup")
 @click.argument("device")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
-@_danger_options
+@danger_options(FLAG_HELP, "Overwrite this foreign signature (ext4, vfat …).")
 def command(app: App, backup: str, device: str, dry_run: bool, accepted: list[str]) -> int:
     """Write BACKUP (of the vault, or a header file) to DEVICE: plan, confirm, save, write, read back, verify.
 

@@ -142,6 +142,8 @@ class Overlay:
 
 
 def _open(path: Path) -> int:
+    if path.exists() and not path.is_file():  # a device is not even opened for writing
+        raise Refused(f"{path} is not a regular file", hint="name a file for the overlay")
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
