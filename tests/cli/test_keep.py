@@ -185,6 +185,21 @@ def test_a_damaged_header_is_kept_whole_and_said_so(world):
     assert "parts of the header are damaged" in ran.out
 
 
+def test_a_header_that_is_lost_never_hides_the_backup_that_works(world):
+    disk = world.image()
+    good = world.run("backup", disk, "--json").json["backups"][0]["id"]
+    data = bytearray(disk.read_bytes())
+    for copy in (0, 16384):
+        data[copy + 4200 : copy + 4900] = b"\xa5" * 700
+    disk.write_bytes(bytes(data))
+    damaged = world.run("backup", disk, "--json").json["backups"][0]
+    assert (damaged["id"] != good, damaged["whole"]) == (True, "the header is damaged")
+    listed = {b["id"]: b["current"] for b in world.run("list", "--json").json["backups"]}
+    assert listed == {good: True, damaged["id"]: False}
+    assert world.run("restore", UUID, disk, "--yes").status == 0
+    assert world.run("prove", disk, "--key-file", world.key_file).status == 0
+
+
 def test_list_of_nothing_tells_the_next_command(world):
     ran = world.run("list")
     assert (ran.status, "luksafe backup" in ran.out) == (0, True)

@@ -29,6 +29,8 @@ def judge(records: Collection[Record], sightings: Mapping[str, Sighting], forgot
             backup_of[event] = sighting.id
             parents_of[event] = sighting.parents
     live = {event for event, backup in backup_of.items() if backup not in forgotten}
+    # a header that was too damaged to understand is kept, but never hides one that works
+    live = {event for event in live if by_id[backup_of[event]].luks} or live
     latest = live - _ancestors(live, parents_of)
     # What leads only into a circle (two hosts saw two orders) has no latest: then all of it counts.
     latest |= live - latest - _ancestors(latest, parents_of)
