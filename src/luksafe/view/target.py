@@ -16,6 +16,7 @@ from luksafe.view.mapfile import Mapfile, Status, format_mapfile, parse_mapfile
 from luksafe.view.parallel import BLOCK_BYTES, Piece
 
 SAVE_SECONDS = 30
+WRITING_BYTES = 32 << 20  # how much is on its way to the disk
 MAX_MAPFILE_BYTES = 256 << 20
 COMMENTS = ["Positions are bytes of the decrypted volume, and of the file that it is extracted to"]
 
@@ -46,6 +47,7 @@ class ExtractTarget:
                 self._write(offset, data)
             elif self.is_resumed:  # a new file has a hole there
                 self._clear(offset, len(data))
+        self._let_go(piece.offset_bytes, len(piece.data))
         self.mark(piece.offset_bytes, len(piece.data), Status.FINISHED)
 
     def write(self, offset_bytes: int, data: bytes) -> None:
@@ -89,6 +91,15 @@ class ExtractTarget:
             raise StoreError(
                 f"cannot write the output file: {error.strerror}", hint="make room, then run it again with --resume"
             ) from error
+
+    def _let_go(self, offset: int, size: int) -> None:
+        """Begin to write a range to the disk, and free the pages of one whose turn came a while ago.
+
+        So not everything is left for the end, and the page cache does not grow: new memory is slow to come by.
+        """
+        for start in (offset, offset - WRITING_BYTES):
+            if start >= 0:
+                os.posix_fadvise(self.fd, start, size, os.POSIX_FADV_DONTNEED)
 
     def _clear(self, offset: int, size: int) -> None:
         """Zeros in a file that may hold something there already; holes stay holes."""
