@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
-SECONDS = 600
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(1200)]
+SECONDS = 1000
 
 FORMAT = "luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file /tmp/pass"
 LUKSAFE = 'luksafe() { python3 -m luksafe --vault /tmp/vault "$@"; }\n'

@@ -62,6 +62,11 @@ def test_partitions(tmp_path: Path, loop_device: Callable[..., str]) -> None:
     assert ours(find_luks_devices(), disk, f"{disk}p1", f"{disk}p2") == [
         FoundDevice(f"{disk}p2", "luks2", UUIDS[0], True)
     ]
+    luks_format(f"{disk}p1", UUIDS[1], "--type", "luks2")  # it begins where a second header copy of the disk could be
+    assert ours(find_luks_devices(), disk, f"{disk}p1", f"{disk}p2") == [
+        FoundDevice(f"{disk}p1", "luks2", UUIDS[1], True),
+        FoundDevice(f"{disk}p2", "luks2", UUIDS[0], True),
+    ]
 
 
 def test_a_device_shown_by_a_second_one_counts_once(tmp_path: Path, loop_device: Callable[..., str]) -> None:

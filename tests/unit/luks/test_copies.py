@@ -129,6 +129,21 @@ def test_copies_in_each_others_place_are_noticed():
     assert all("other copy" in c.why for c in seen.copies)
 
 
+@pytest.mark.parametrize("start", HEADER_SIZES)
+@pytest.mark.parametrize("size", HEADER_SIZES)
+def test_the_header_of_a_partition_is_no_second_copy_of_the_disk(start, size):
+    volume = luks2_image(header_size=size, data_offset=12 << 20)
+    disk = bytes(start) + volume
+    assert look(disk).format == "none"
+    assert look(disk).header is None
+    assert look(bytes(start + 4096) + volume[4096:]).format == "none"
+
+
+def test_a_second_copy_says_where_another_volume_begins():
+    seen = look(bytes(1 << 20) + luks2_image(header_size=1 << 20, data_offset=12 << 20))
+    assert {c.state for c in seen.copies} == {"missing"}
+
+
 def test_a_device_cut_within_the_keyslots_is_refused_but_read():
     seen = look(luks2_image()[:40000])
     assert seen.is_refused

@@ -62,6 +62,8 @@ def read_copies(reader: Reader) -> list[HeaderCopy]:
     if primary.state in ("ok", "invalid") and isinstance(primary.binary, BinaryHeader):
         return [primary, _read_copy(reader, "secondary", primary.binary.hdr_size)]
     candidates = [_read_copy(reader, "secondary", offset) for offset in HEADER_SIZES]
+    if primary.state == "missing":
+        candidates = [_unless_of_another_volume(candidate) for candidate in candidates]
     order = ("ok", "invalid", "damaged", "unreadable", "missing")
     best = min(candidates, key=lambda c: order.index(c.state))
     if best.state == "missing" and isinstance(primary.binary, BinaryHeader):
@@ -118,6 +120,18 @@ def _read_copy(reader: Reader, name: CopyName, offset: int) -> HeaderCopy:
         why = f"cannot be read in full: {problem.strerror}"
         return HeaderCopy(name, offset, "unreadable", why, binary, None, start, ())
     return _judge(name, offset, binary, area)
+
+
+def _unless_of_another_volume(copy: HeaderCopy) -> HeaderCopy:
+    """Partitions begin at the very offsets where a second copy may stand: theirs is no copy of the disk's own."""
+    binary = copy.binary
+    if not isinstance(binary, BinaryHeader) or binary.version != 2 or binary.hdr_size not in HEADER_SIZES:
+        return copy
+    place = {PRIMARY_MAGIC: 0, SECONDARY_MAGIC: binary.hdr_size}.get(binary.magic)
+    if binary.hdr_offset != place or place >= copy.offset:
+        return copy
+    why = f"what stands there belongs to a volume that begins at {copy.offset - place}"
+    return HeaderCopy(copy.copy, copy.offset, "missing", why, None, None, b"", ())
 
 
 def _without_magic(name: CopyName, offset: int, binary: BinaryHeader, start: bytes) -> HeaderCopy:
