@@ -7,12 +7,13 @@ INSTALLED_CORE := $(VENV)/.installed-core
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: help demo test test-slow test-long test-vm lint format reference clean packages
+.PHONY: help demo test test-slow test-long test-vm test-vm-quick lint format reference clean packages
 
 help:
 	@echo "make demo       the main job before your eyes: back up, prove, wreck, restore, undo"
 	@echo "make test       the quick tests (under ten minutes)"
 	@echo "make test-slow  the slow ones; make test-long those that take many minutes; make test-vm those that need a kernel with dm-crypt"
+	@echo "make test-vm-quick  of those, the quick ones (docs/testing.md)"
 	@echo "make lint       ruff, mypy --strict, the import contract"
 	@echo "make reference  write docs/reference.md anew, after a change of options"
 	@echo "make packages   which Debian packages the tests use, and which are missing"
@@ -41,6 +42,9 @@ test-long: $(INSTALLED) packages
 
 test-vm: $(INSTALLED)
 	$(BIN)/python -m pytest -m vm
+
+test-vm-quick: $(INSTALLED)
+	$(BIN)/python -m pytest -m 'vm and not slow'
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

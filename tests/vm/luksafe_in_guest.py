@@ -20,6 +20,8 @@ OLD, NEW = Path("/tmp/old"), Path("/tmp/new")
 VAULT = "/tmp/vault"
 CHEAP = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000"
 MOUNT = Path("/tmp/mount")
+WRITES = Path("/tmp/writes")
+"""A line for each time that a file was written to the mounted volume and synced."""
 
 
 def run(command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -88,7 +90,9 @@ def damage(kind: str, device: str, size: int) -> None:
 @contextlib.contextmanager
 def being_written_to() -> Iterator[None]:
     """Somebody writes to the mounted volume all the time."""
-    loop = f"while :; do dd if=/dev/urandom of={MOUNT}/busy bs=64K count=8 conv=fsync status=none; done"
+    WRITES.write_text("")
+    write = f"dd if=/dev/urandom of={MOUNT}/busy bs=64K count=8 conv=fsync status=none && echo written >> {WRITES}"
+    loop = f"while :; do {write}; done"
     writer = subprocess.Popen(["bash", "-c", loop], start_new_session=True)
     try:
         yield
@@ -145,6 +149,8 @@ def lose_and_rebuild(
     seconds = round(time.monotonic() - started, 1)
     run(f"umount {MOUNT}; cryptsetup close home")
     result = {"status": done["status"], "header_was": state, "seconds": seconds, "uuid_kept": None}
+    result["writes"] = len(WRITES.read_text().splitlines())
+    result["kernel"] = os.uname().release
     if done["status"] == 0:
         header = "--header /tmp/new-header" if detached else ""
         uuid_now = run(f"cryptsetup luksUUID {'/tmp/new-header' if detached else device}").stdout.strip()
@@ -162,4 +168,60 @@ def lose_and_rebuild(
     else:
         result["error"] = done["out"][-800:]
     remove_place(on)
+    return result
+
+
+def churn(seconds: int) -> None:
+    """What hours of work do to memory: processes that take and free it, files that push each other out of the cache."""
+    allocate = "import os, time\nend = time.monotonic() + SECONDS\nwhile time.monotonic() < end:\n"
+    allocate += "    kept = [bytearray(os.urandom(4096) * 512) for _ in range(40)]; del kept"
+    worker = subprocess.Popen(["python3", "-S", "-c", allocate.replace("SECONDS", str(seconds))])
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        run("yes churn | head -c 120M > /tmp/churn; cat /usr/lib/x86_64-linux-gnu/*.so* /tmp/churn > /dev/null")
+        run(f"for m in {MOUNT}?; do head -c 2M /dev/urandom > $m/busy; done; sync")
+        run("for i in 1 2 3 4 5 6 7 8 9 10; do /bin/true; done; rm /tmp/churn; echo 2 > /proc/sys/vm/drop_caches")
+    assert worker.wait() == 0
+
+
+def several_volumes(formats: dict[str, str], seconds: int) -> dict[str, Any]:
+    """Volumes that are open and mounted at once lose their headers after a time of load; each is rebuilt in turn."""
+    keys, hashes, result = {}, {}, {"kernel": os.uname().release}
+    for name, format in formats.items():
+        mount, device = Path(f"{MOUNT}{name[-1]}"), f"/dev/{name}"
+        mount.mkdir()
+        run(
+            f"cryptsetup luksFormat -q {CHEAP} {format} {device} {OLD}; "
+            f"cryptsetup open --key-file {OLD} {device} {name}; "
+            f"cryptsetup luksDump -q --dump-volume-key --volume-key-file /tmp/vk-{name} --key-file {OLD} {device}; "
+            f"mkfs.ext4 -q /dev/mapper/{name}; mount /dev/mapper/{name} {mount}"
+        )
+        data = os.urandom(2_000_000)
+        (mount / "file").write_bytes(data)
+        keys[name], hashes[name] = Path(f"/tmp/vk-{name}").read_bytes().hex(), hashlib.sha256(data).hexdigest()
+        run(f"rm /tmp/vk-{name}")
+    churn(seconds)
+    for name in formats:
+        assert luksafe("backup", f"/dev/{name}")["status"] == 0
+        run(f"dd if=/dev/zero of=/dev/{name} bs=1M count=16 conv=fsync status=none")
+    run("mkdir /tmp/hidden && mv /tmp/vault /tmp/hidden; sync; vm-dump >&2")
+    result["keys"] = keys
+    for name in formats:
+        mapping = ["--from-mapping", name, "--new-key-file", str(NEW), *CHEAP.split(), "--yes", "--json"]
+        done = luksafe("rebuild", f"/dev/{name}", *mapping)
+        row: dict[str, Any] = {"status": done["status"], "out": done["out"][-600:]}
+        run(f"umount {MOUNT}{name[-1]}; cryptsetup close {name}")
+        if done["status"] == 0:
+            run(f"cryptsetup open --key-file {NEW} /dev/{name} {name}")
+            row["fsck"] = run(f"fsck.ext4 -fn /dev/mapper/{name}", check=False).returncode
+            run(f"mount -o ro /dev/mapper/{name} {MOUNT}{name[-1]}")
+            data = Path(f"{MOUNT}{name[-1]}/file").read_bytes()
+            row["identical"] = hashlib.sha256(data).hexdigest() == hashes[name]
+            run(f"cryptsetup luksDump -q --dump-volume-key --volume-key-file /tmp/vk --key-file {NEW} /dev/{name}")
+            found = Path("/tmp/vk").read_bytes().hex()
+            run("rm /tmp/vk")
+            row["own_key"] = found == keys[name]
+            row["proofs"] = [proof["by"] for proof in done["json"]["proofs"]]
+        result[name] = row
+    run("cp -r /tmp/hidden/vault /share/vault-of-several")
     return result

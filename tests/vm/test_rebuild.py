@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from luksafe.luks.inspection import inspect
+from luksafe.luks.unlock import unlock
+from luksafe.memory.sources.raw import open_raw
+from luksafe.secret import SecretBytes
 
 pytestmark = [pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -39,6 +47,7 @@ CASES: dict[str, tuple[str, str, str, str, bool]] = {
     "luks2-keyring-xts512-4096-detached": ("disk", f"{LUKS2} {XTS_512} {BIG}", "", "", True),
 }
 MEMORY = ("--memory", "768")
+SOURCE = str(Path(__file__).resolve().parents[2] / "src")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +58,7 @@ def guest(vm: Any) -> Any:
 
 @pytest.fixture
 def disks(tmp_path: Path) -> list[Path]:
-    made = [tmp_path / f"disk{n}.img" for n in range(2)]
+    made = [tmp_path / f"disk{n}.img" for n in range(3)]
     for disk in made:
         with disk.open("wb") as out:
             out.truncate(96 << 20)
@@ -79,7 +88,7 @@ def test_rebuilt_while_mounted_and_written_to(guest: Any, disks: list[Path], gro
         assert row["status"] == 0, (name, row)
         assert (row["proofs"], row["key"]) == (["mapping"], key), (name, row)
         assert (row["fsck"], row["identical"], row["uuid_kept"]) == (0, True, True), (name, row)
-        assert row["old_passphrase"] == 2, (name, row)
+        assert row["writes"] > 0 and row["old_passphrase"] == 2, (name, row)
         other = "detached" if "detached" in name else "other" if "luksFormat" in name else "gone"
         assert row["header_was"] == other, (name, row)
 
@@ -94,6 +103,58 @@ def test_keyslots_of_a_backup_come_back(guest: Any, disks: list[Path]) -> None:
     )
     assert (row["status"], row["proofs"], row["fsck"], row["identical"]) == (0, ["digest", "mapping"], 0, True), row
     assert row["old_passphrase"] == 0
+
+
+SEVERAL = {
+    "vda": f"{LUKS2} {XTS_512} {SMALL}",
+    "vdb": f"{LUKS2} {XTS_256} {BIG}",
+    "vdc": f"{LUKS2} {ESSIV} {SMALL}",
+}
+CHURN_SECONDS = 60
+
+
+@pytest.mark.parametrize("kernel", ["vm", "vm_newer_kernel"])
+def test_several_volumes_after_memory_churn(
+    kernel: str, request: pytest.FixtureRequest, disks: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each gets its own key: in the guest from /proc/kcore, outside from a dump of its memory and a backup."""
+    machine: Any = request.getfixturevalue(kernel)
+    shutil.copy(Path(__file__).with_name("luksafe_in_guest.py"), machine.share / "src")
+    shutil.rmtree(machine.share / "vault-of-several", ignore_errors=True)
+    dump = tmp_path / "memory"
+    program = (
+        "import json\nfrom luksafe_in_guest import *\nset_up()\n"
+        f"print(json.dumps(several_volumes({SEVERAL!r}, {CHURN_SECONDS})))"
+    )
+    options = [*MEMORY, "--memory-dump", str(dump)]
+    seen = machine.python(program, disks=disks, options=options, timeout=1200)
+    print({name: row for name, row in seen.items() if name != "keys"})
+    for name in SEVERAL:
+        row = seen[name]
+        assert row["status"] == 0, row
+        assert (row["proofs"], row["own_key"], row["fsck"], row["identical"]) == (["mapping"], True, 0, True), row
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "new").write_bytes(b"from outside")
+    vault = ["--vault", str(machine.share / "vault-of-several")]
+    uuids = [inspect(open_raw(disk)).require_header().uuid for disk in disks]
+    for disk in disks:
+        with disk.open("r+b") as out:
+            out.write(bytes(16 << 20))
+    common = ["--from-memory", str(dump), "--new-key-file", str(tmp_path / "new"), "--yes"]
+    cheap = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
+
+    def rebuild(disk: Path, uuid: str) -> int:
+        command = [sys.executable, "-m", "luksafe", *vault, "rebuild", str(disk), *common, *cheap, "--uuid", uuid]
+        return subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONPATH": SOURCE}).returncode
+
+    assert rebuild(disks[0], uuids[1]) == 14  # the key is proven by the other volume's digest, but not by these data
+    assert not any(disks[0].read_bytes()[: 16 << 20])
+    for disk, uuid, name in zip(disks, uuids, SEVERAL, strict=True):
+        assert rebuild(disk, uuid) == 0
+        reader = open_raw(disk)
+        opened = unlock(reader, inspect(reader).require_header(), SecretBytes(b"from outside"))
+        assert opened.volume_key.reveal().hex() == seen["keys"][name]
 
 
 def test_what_is_refused(guest: Any, disks: list[Path]) -> None:
