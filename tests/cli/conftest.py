@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +62,27 @@ class World:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    @contextmanager
+    def running(self, *arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+        """A verb that goes on until it is stopped, and the first line that it prints."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "luksafe", "--vault", self.vault, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+            process.wait(20)
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
 
     def image(self, name: str = "disk.img", data: bytes | None = None) -> Path:
         path = self.folder / name

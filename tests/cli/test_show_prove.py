@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from generators.headers import UUID, VOLUME_KEY, luks1_image, luks2_image
-
-from luksafe.crypto.sectors import sector_cipher
-from luksafe.secret import SecretBytes
+from generators.headers import UUID, VOLUME_KEY, encrypted, luks1_image, luks2_image
 
 SHOW_MEMBERS = {
     "format", "uuid", "label", "subsystem", "seqid", "cipher", "key_bits", "sector_size", "data_offset", "segments",
@@ -82,11 +79,6 @@ def test_without_terminal_and_key_it_fails_with_usage(world):
 
 def test_a_named_keyslot_that_is_not_there(world):
     assert world.run("prove", world.image(), "--key-file", world.key_file, "--key-slot", 5).status == 15
-
-
-def encrypted(plain: bytes, sector_size: int = 512) -> bytes:
-    cipher = sector_cipher("aes-xts-plain64", SecretBytes(VOLUME_KEY), sector_size=sector_size)
-    return bytes(cipher.encrypt(plain, 0))
 
 
 def swap_area() -> bytes:

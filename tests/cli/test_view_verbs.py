@@ -10,25 +10,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import escrow_samples as samples
 import pytest
-from generators.headers import UUID, VOLUME_KEY, luks1_image, luks2_image
+from generators.headers import UUID, VOLUME_KEY, encrypted, luks1_image, luks2_image
 
-from luksafe.crypto.sectors import sector_cipher
-from luksafe.secret import SecretBytes
 from luksafe.view.mapfile import Status, parse_mapfile
 
 MIB = 1 << 20
-
-
-def encrypted(plain: bytes, sector_size: int = 512) -> bytes:
-    cipher = sector_cipher("aes-xts-plain64", SecretBytes(VOLUME_KEY), sector_size=sector_size)
-    return bytes(cipher.encrypt(plain, 0))
 
 
 @pytest.fixture(scope="module")
@@ -281,32 +272,10 @@ def test_several_volumes_inside(world, plain, key):
     assert Path("copy").read_text() == "dear reader\n"
 
 
-@contextmanager
-def running(world: Any, *arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A verb that goes on until it is stopped, and the first line that it prints."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "luksafe", "--vault", world.vault, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert process.stdout is not None
-    try:
-        yield process, process.stdout.readline().strip()
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        process.wait(20)
-        for stream in (process.stdout, process.stderr):
-            if stream:
-                stream.close()
-
-
 def test_serve(world, disk, plain, key):
     if not shutil.which("nbdcopy"):
         pytest.skip("nbdcopy is not installed")
-    with running(world, "serve", disk, *key, "--socket", "s") as (process, uri):
+    with world.running("serve", disk, *key, "--socket", "s") as (process, uri):
         assert uri.startswith(f"nbd+unix:///{UUID}?socket=")
         subprocess.run(["nbdcopy", uri, "copy"], check=True)
         assert Path("copy").read_bytes() == plain
@@ -318,13 +287,13 @@ def test_serve(world, disk, plain, key):
 def test_serve_over_tcp_with_an_overlay(world, disk, plain, key):
     if not shutil.which("nbdcopy"):
         pytest.skip("nbdcopy is not installed")
-    with running(world, "serve", disk, *key, "--tcp", "127.0.0.1:0", "--overlay", "overlay") as (process, uri):
+    with world.running("serve", disk, *key, "--tcp", "127.0.0.1:0", "--overlay", "overlay") as (process, uri):
         assert uri.startswith("nbd://127.0.0.1:")
         Path("changed").write_bytes(b"changed".ljust(len(plain), b"\0"))
         subprocess.run(["nbdcopy", "--flush", "changed", uri], check=True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
-    with running(world, "serve", disk, *key, "--socket", "s", "--overlay", "overlay") as (_, uri):
+    with world.running("serve", disk, *key, "--socket", "s", "--overlay", "overlay") as (_, uri):
         subprocess.run(["nbdcopy", uri, "copy"], check=True)
     assert Path("copy").read_bytes() == Path("changed").read_bytes()
     assert world.run("extract", disk, "out", *key).status == 0
@@ -347,7 +316,7 @@ def test_mount(world, disk, plain, key):
     needs_fuse()
     folder = world.folder / "mnt"
     folder.mkdir()
-    with running(world, "mount", disk, folder, *key, "--json") as (process, line):
+    with world.running("mount", disk, folder, *key, "--json") as (process, line):
         assert line == "{"
         assert (folder / "volume").read_bytes() == plain
         subprocess.run(["fusermount3", "-u", folder], check=True)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
+from luksafe.crypto.sectors import sector_cipher
 from luksafe.luks.create import KdfChoice, Parameters, create_header
 from luksafe.luks.luks2.binary_header import BINARY_BYTES, BinaryHeader, seal
 from luksafe.luks.luks2.json_area import decode, encode
@@ -37,6 +38,12 @@ def luks1_image(**changes: object) -> bytes:
     parameters = replace(Parameters("luks1", UUID, "aes-xts-plain64", 2 << 20), **changes)  # type: ignore[arg-type]
     header = create_header(parameters, SecretBytes(VOLUME_KEY), SecretBytes(PASSPHRASE), CHEAP_PBKDF2, seeded_bytes())
     return header.ljust(parameters.data_offset, b"\0")
+
+
+def encrypted(plain: bytes, sector_size: int = 512) -> bytes:
+    """The ciphertext of a volume that ``luks1_image`` or ``luks2_image`` stands before."""
+    cipher = sector_cipher("aes-xts-plain64", SecretBytes(VOLUME_KEY), sector_size=sector_size)
+    return bytes(cipher.encrypt(plain, 0))
 
 
 def document_of(image: bytes, offset: int = 0) -> Json:

@@ -72,8 +72,9 @@ def test_the_kernel_reads_the_same_of_every_kind_of_volume(vm: Any, corpus: Corp
     with disk.open("wb") as out:
         for case_id in chosen:
             image = corpus.data(case_id)
+            key = corpus_key(corpus, case_id, image).view.hex()
             out.seek(-(-out.tell() // ALIGNMENT) * ALIGNMENT)
-            asked.append({"offset": out.tell(), "size": len(image), "key": corpus_key(corpus, case_id, image).view.hex()})
+            asked.append({"offset": out.tell(), "size": len(image), "key": key})
             volume_bytes, some = decrypted(corpus, case_id).size_bytes, random.Random(case_id)
             starts = [some.randrange(volume_bytes) for _ in range(RANGES)]
             asked[-1]["ranges"] = [(0, volume_bytes), *((start, some.randint(1, 70000)) for start in starts)]

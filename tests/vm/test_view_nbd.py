@@ -33,7 +33,8 @@ SERVE = """
         client -unix /tmp/s /dev/nbd0
     }
     stop() { client -d /dev/nbd0; kill $server; wait $server; }
-    client() { /share/nbd-client/ld-linux-x86-64.so.2 --library-path /share/nbd-client /share/nbd-client/nbd-client "$@"; }
+    own=/share/nbd-client
+    client() { $own/ld-linux-x86-64.so.2 --library-path $own $own/nbd-client "$@"; }
 """
 
 

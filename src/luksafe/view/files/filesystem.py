@@ -22,10 +22,11 @@ def open_filesystem(reader: Reader, content: str) -> Node:
         return open_tsk(reader, content)
     if content == "xfs":
         return open_xfs(reader)
-    what = f"files of {content} are" if content else "what stands in the volume is not recognised; no files are"
+    kernel = "as root: mount -o ro,loop DIR/volume /mnt"
+    by_hand = f"btrfs restore DIR/volume FOLDER (package btrfs-progs); or {kernel}" if content == "btrfs" else kernel
     raise Unsupported(
-        f"{what} read here",
-        hint="let the kernel read it: luksafe mount TARGET DIR, then mount -o ro,loop DIR/volume /mnt",
+        f"no files of {content} are read here" if content else "what stands in the volume is not recognised",
+        hint=f"luksafe mount TARGET DIR, then {by_hand}",
     )
 
 
