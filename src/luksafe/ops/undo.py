@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from luksafe.vault.undo import Replacement, UndoEntry, UndoState
 
 Direction = Literal["undo", "finish"]
 CHANGED_FLAG = "--allow-changed"
+_SECTOR_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +125,25 @@ def _progress(parts: Sequence[Replacement], now: Sequence[bytes]) -> Literal["ol
         return "new"
     if all(seen == part.old for part, seen in zip(parts, now, strict=True)):
         return "old"
-    for part, seen in zip(parts, now, strict=True):
-        # a torn write leaves new bytes in front, or whole sectors of either kind
-        if any(
-            seen[i : i + 512] not in (part.old[i : i + 512], part.new[i : i + 512]) for i in range(0, len(seen), 512)
-        ):
-            return "changed"
-    return "between"
+    if all(_is_partly_written(part, seen) for part, seen in zip(parts, now, strict=True)):
+        return "between"
+    return "changed"
+
+
+def _is_partly_written(part: Replacement, seen: bytes) -> bool:
+    """Whether each sector is the old or the new one, or torn: the one in front and the other behind."""
+    first = -part.offset % _SECTOR_BYTES
+    bounds = [0, *range(first or _SECTOR_BYTES, len(seen), _SECTOR_BYTES), len(seen)]
+    for start, end in pairwise(bounds):
+        sector, old, new = (whole[start:end] for whole in (seen, part.old, part.new))
+        if not (_is_torn(sector, new, old) or _is_torn(sector, old, new)):
+            return False
+    return True
+
+
+def _is_torn(sector: bytes, front: bytes, back: bytes) -> bool:
+    length = next((at for at, (seen, byte) in enumerate(zip(sector, front, strict=True)) if seen != byte), len(sector))
+    return sector[length:] == back[length:]
 
 
 def _phases(entry: UndoEntry, parts: Sequence[Replacement], now: Sequence[bytes], direction: Direction) -> list[Phase]:
