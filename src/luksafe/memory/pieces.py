@@ -16,7 +16,7 @@ from luksafe.memory.worker import start
 PIECE_BYTES = 16 << 20
 """How much a process takes at a time."""
 
-WORTH_SECONDS = 0.5
+WORTH_SECONDS = 0.3
 """Workers are started when more than this is left to do for one process: half as long takes their start."""
 
 _PIECES_AHEAD = 2
