@@ -18,6 +18,17 @@ mappings = {m.name: m for m in list_mappings()}
 def facts(m):
     tables = [{**t.to_json(), "secret": t.key.secret.reveal().hex() if t.key.secret else None} for t in m.tables]
     return {**m.to_json(), "tables": tables, "wiped": m.is_key_wiped}
+def refused(m):
+    "What rebuild says of it, in words; nothing where it would take the key."
+    from luksafe.errors import LuksafeError
+    from luksafe.ops.rebuild.mapped import parameters_of
+    try: parameters_of(m)
+    except LuksafeError as e: return f"{type(e).__name__}: {e}; {e.hint}"
+    return ""
+def shown():
+    "What the verb prints."
+    import subprocess
+    return subprocess.run(["python3", "-m", "luksafe", "mappings"], capture_output=True, text=True).stdout
 """
 
 
@@ -37,6 +48,7 @@ def test_every_kind_of_mapping(vm: Any, disks: list[Path]) -> None:
         "except NotFound as e: missing = e.hint\n"
         "from luksafe.device.discover import find_luks_devices\n"
         "print(json.dumps({'all': {n: facts(m) for n, m in mappings.items()}, 'over': over, 'missing': missing,\n"
+        "    'refused': {n: refused(m) for n, m in mappings.items()}, 'shown': shown(),\n"
         "    'problems': [[d.path, d.problem] for d in find_luks_devices() if d.problem]}))",
         before=f"""
 modprobe dm-crypt; modprobe dm-integrity
@@ -86,6 +98,15 @@ cryptsetup luksSuspend two
     assert (byhand["type"], byhand["tables"][0]["key"]["place"]) == ("", "none")
     assert seen["over"] == {"/dev/vda": ["one"], "/dev/vdb": ["two"], "/tmp/i.img": ["three"]}
     assert ["/dev/mapper/two", "it is suspended: reading it would wait for ever"] in seen["problems"]
+    refused = seen["refused"]
+    assert refused["one"] == refused["away"] == ""
+    assert refused["two"].startswith("Refused: the key of two is wiped")
+    assert (
+        refused["three"].startswith("Unsupported: three has integrity tags") and "copy the data out" in refused["three"]
+    )
+    assert refused["bare"].startswith("Refused: bare is PLAIN, not LUKS: it never had a header")
+    assert "tags     32 bytes for each sector (aead)" in seen["shown"]
+    assert "wiped by luksSuspend" in seen["shown"]
     assert seen["missing"] == "active now: one, two, three, bare, away, byhand"
 
 
@@ -107,7 +128,8 @@ dd if=/dev/zero of=/dev/vda bs=1M count=16 conv=fsync
 
 def test_a_volume_in_reencryption_has_several_tables(vm: Any, disks: list[Path]) -> None:
     two = vm.python(
-        LIST + "print(json.dumps(facts(mappings['two']) | {'names': list(mappings)}))",
+        LIST + "print(json.dumps(facts(mappings['two']) | {'names': list(mappings),\n"
+        "    'refused': refused(mappings['two']), 'shown': shown()}))",
         before=f"""
 modprobe dm-crypt
 printf x > /tmp/pass
@@ -121,6 +143,8 @@ kill -STOP $pid; sleep 0.1
     )
     assert two["names"] == ["two"]
     assert two["is_reencrypting"]
+    assert two["refused"].startswith("Unsupported: two is in reencryption") and "do not reboot" in two["refused"]
+    assert "in reencryption: each part has a key of its own" in two["shown"]
     assert two["device"] == "/dev/vda"
     assert len(two["tables"]) >= 2
     assert len({table["key"]["description"] for table in two["tables"]}) == 2
