@@ -158,12 +158,14 @@ def bench(request, folder, content, monkeypatch) -> Iterator[Bench]:
             subprocess.run(["losetup", "--detach", device], check=False)
 
 
-def cuts(bench: Bench, fault: str, *command: object, before: Callable[[], None]) -> Iterator[tuple[str, str]]:
+def cuts(
+    bench: Bench, fault: str, *command: object, before: Callable[[], None], calls: tuple[str, ...] = CALLS
+) -> Iterator[tuple[str, str]]:
     """Hit the command at every writing call; gives the call's name and stderr, until it gets through."""
     for number in range(1, 500):
         before()
         Path("hit").unlink(missing_ok=True)
-        status, _, err = bench.luksafe(*command, hit=number, fault=fault)
+        status, _, err = bench.luksafe(*command, hit=number, fault=fault, calls=calls)
         if not Path("hit").exists():
             assert status == 0, err
             return

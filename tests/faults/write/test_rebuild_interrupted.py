@@ -1,0 +1,102 @@
+"""A rebuild from memory that dies or fails at every system call that writes: old, new, or undo gives the old bytes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli.test_rebuild import CHEAP, NEW_PASSPHRASE, opens, volume
+from faults.write.test_interrupted import CALLS, FAULTS, Bench, cuts, folder  # noqa: F401
+from generators.headers import PASSPHRASE, UUID, VOLUME_KEY, luks1_image, luks2_image
+
+from luksafe.memory.schedule import expand_key
+
+DUMP = b"".join(expand_key(half).ljust(496, b"\0") for half in (VOLUME_KEY[32:], VOLUME_KEY[:32])).rjust(1 << 16, b"\1")
+
+
+@pytest.fixture(params=["luks1", "luks2"])
+def header(request: pytest.FixtureRequest) -> bytes:
+    return luks1_image() if request.param == "luks1" else luks2_image()
+
+
+@pytest.fixture(params=["file", "loop"])
+def bench(
+    request: pytest.FixtureRequest,
+    folder: Path,  # noqa: F811
+    header: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Bench]:
+    """A volume whose header is gone, its backup in a vault, and an image of the memory with its key."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    monkeypatch.chdir(folder)
+    whole = volume(header)
+    device = folder / "disk.img"
+    device.write_bytes(whole)
+    (folder / "memory.raw").write_bytes(DUMP)
+    (folder / "new").write_bytes(NEW_PASSPHRASE)
+    if request.param == "loop":
+        made = subprocess.run(["losetup", "--find", "--show", device], capture_output=True, text=True)
+        if made.returncode:
+            pytest.skip(f"no loop device here: {made.stderr.strip()}")
+        device = Path(made.stdout.strip())
+    gone = bytes(len(header)) + whole[len(header) :]
+    ready = Bench(folder, device, gone, whole)
+    try:
+        assert ready.luksafe("stores", "add", "s", folder / "store")[0] == 0
+        assert ready.luksafe("backup", device)[0] == 0
+        ready.reset()
+        yield ready
+    finally:
+        if request.param == "loop":
+            subprocess.run(["losetup", "--detach", device], check=False)
+
+
+def judge(bench: Bench) -> str:
+    """The state that was left, and that undo gets out of it with exactly the old bytes."""
+    now = bench.bytes_now()
+    state = "old" if now == bench.old else "new" if is_new(bench) else "between"
+    assert now[len(now) - (1 << 20) :] == bench.old[len(now) - (1 << 20) :]  # the data are as they were
+    if state == "between":
+        checked = json.loads(bench.luksafe("check", bench.device, "--json")[1])
+        reasons = {reason["code"] for reason in checked["volumes"][0]["reasons"]}
+        assert "interrupted-write" in reasons
+    if state != "old":
+        status, _, err = bench.luksafe("undo", bench.device, "--yes")
+        assert status == 0, err
+        assert bench.bytes_now() == bench.old
+    return state
+
+
+def is_new(bench: Bench) -> bool:
+    """Whether both passphrases open it and no header copy is damaged."""
+    status, out, _ = bench.luksafe("show", bench.device, "--json")
+    if status != 0 or not all(copy["valid"] for copy in json.loads(out)["copies"]):
+        return False
+    copy = bench.folder / "copy"
+    shutil.copyfile(bench.device, copy)
+    try:
+        return opens(copy, NEW_PASSPHRASE) and opens(copy, PASSPHRASE)
+    except Exception:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_rebuild_from_memory_hit_at_every_call_leaves_old_new_or_undo(bench: Bench, fault: str) -> None:
+    table: Counter[str] = Counter()
+    # (A kill comes at every call, also those into the vault and the undo folders, which restoring shares; the other
+    # faults at those that write to the device, and at syncs.)
+    calls = CALLS if fault == "killed before" else ("pwrite", "fsync")
+    command = ("rebuild", bench.device, "--from-memory", "memory.raw", "--uuid", UUID, "--new-key-file", "new")
+    for call, err in cuts(bench, fault, *command, *CHEAP, "--yes", before=bench.reset, calls=calls):
+        assert "Traceback" not in err, err
+        table[f"{call}: {judge(bench)}"] += 1
+    assert any(line.startswith("pwrite") for line in table)
+    assert is_new(bench)
+    print(f"\n{fault}: {dict(sorted(table.items()))}")
