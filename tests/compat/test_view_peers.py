@@ -90,8 +90,10 @@ def test_libluksde_reads_the_same(corpus: Corpus, case_id: str) -> None:
     def same(ranges: list[tuple[int, int]]) -> None:
         for offset, length in ranges:
             length = min(length, max(0, size - offset))
-            expected = peer.read_buffer_at_offset(length, offset) if length else b""
-            assert volume.read_at(offset, length) == expected
+            first, end = offset // 512 * 512, -(-(offset + length) // 512) * 512
+            # libluksde reads whole sectors reliably: what it gives from the middle of one is wrong from the next one on
+            expected = peer.read_buffer_at_offset(end - first, first) if length else b""
+            assert volume.read_at(offset, length) == expected[offset - first :][:length]
 
     assert volume.read_at(0, min(size, 1 << 20)) == peer.read_buffer_at_offset(min(size, 1 << 20), 0)
     same()
