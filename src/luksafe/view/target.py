@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +30,13 @@ class ExtractTarget:
         self.is_resumed = resume
         self.mapfile = _load_mapfile(map_path, size_bytes) if resume else Mapfile(size_bytes)
         self.fd = _open_existing(path, size_bytes) if resume else _create(path, map_path, size_bytes)
-        self.save()  # from now on it can be resumed, however it ends
+        try:
+            self.save()  # from now on it can be resumed, however it ends
+        except StoreError:
+            os.close(self.fd)
+            if not resume:
+                path.unlink()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +84,8 @@ class ExtractTarget:
                 os.fsync(out.fileno())
             partial.replace(self._map_path)
         except OSError as error:
+            with suppress(OSError):
+                partial.unlink()
             raise StoreError(
                 f"cannot save the mapfile {self._map_path}: {error.strerror}", hint="make room, or name another: --map"
             ) from error

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import signal
 import stat
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -179,6 +181,44 @@ def test_existing_files_are_left_alone(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
     with pytest.raises(StoreError):
         extract_to_file(volume(), tmp_path / "no" / "folder")
+
+
+def test_a_full_disk_is_told_and_room_made_later_is_used(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root for a small filesystem")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    small = ["mount", "-t", "tmpfs", "-o", "size=2m", "small", folder]
+    if subprocess.run(small, capture_output=True).returncode:
+        pytest.skip("needs a tmpfs")
+    out = folder / "out"
+    try:
+        with pytest.raises(StoreError, match="No space left") as caught:
+            extract_to_file(volume(), out, map_path=tmp_path / "map")
+        assert "--resume" in caught.value.hint
+        with pytest.raises(StoreError, match="cannot save the mapfile"):
+            extract_to_file(volume(), folder / "other")
+        assert [path.name for path in folder.iterdir()] == ["out"]
+        saved = parse_mapfile((tmp_path / "map").read_text())
+        for block in saved.blocks(Status.FINISHED):
+            assert out.read_bytes()[block.offset_bytes : block.end_bytes] == PLAIN[block.offset_bytes : block.end_bytes]
+        assert 0 < saved.total_bytes(Status.FINISHED) < len(PLAIN)
+        subprocess.run(["mount", "-o", "remount,size=16m", folder], check=True)
+        extract_to_file(volume(), out, map_path=tmp_path / "map", resume=True)
+        assert out.read_bytes() == PLAIN
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_filesystem_for_small_files_only(tmp_path: Path) -> None:
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, hard))
+    try:
+        with pytest.raises(StoreError, match="cannot hold a file of"):
+            extract_to_file(volume(), tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_verify_finds_an_output_that_changed(tmp_path: Path) -> None:
