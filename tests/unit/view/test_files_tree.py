@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from unit.view.children import children
-from unit.view.readers import noise
+from unit.view.readers import FaultyReader, noise
 
 from luksafe.errors import DamagedInput, NotFound
 from luksafe.reader import BytesReader
@@ -19,6 +21,7 @@ from luksafe.view.files import filesystem
 from luksafe.view.files.filesystem import MAX_DEPTH, Walk, find, open_filesystem
 from luksafe.view.files.isolated import Found, run_isolated
 from luksafe.view.files.node import Entry, EntryKind, Node
+from luksafe.view.files.reading import ZeroFilling
 
 BIG = noise(300_000)
 
@@ -132,6 +135,19 @@ def test_xfs_in_this_process(tmp_path: Path) -> None:
     proto.write_text(f"x\n0 0\nd--755 0 0\nsub d--755 0 0\nbig ---644 0 0 {big}\n$\nlink l--777 0 0 sub/big\n$\n")
     subprocess.run(["mkfs.xfs", "-q", "-f", "-p", proto, "-d", f"file,name={image},size=300m"], check=True)
     check(open_filesystem(BytesReader(image.read_bytes()), "xfs"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sets(st.integers(0, 15), max_size=4), st.integers(0, 16 * 512), st.integers(0, 16 * 512))
+def test_zeros_stand_for_exactly_the_sectors_that_fail(bad: set[int], offset: int, length: int) -> None:
+    data = noise(16 * 512)
+    filling = ZeroFilling(FaultyReader(data, [(number * 512, number * 512 + 512) for number in bad]))
+    read = filling.read_at(offset // 512 * 512, length)
+    expected = bytearray(data)
+    for number in bad:
+        expected[number * 512 : number * 512 + 512] = bytes(512)
+    assert read == expected[offset // 512 * 512 :][:length]
+    assert (filling.bad_bytes > 0) == (read != data[offset // 512 * 512 :][:length])
 
 
 def test_a_crash_in_the_isolated_process_is_damage() -> None:
