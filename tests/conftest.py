@@ -105,3 +105,17 @@ def loop_device() -> Iterator[Callable[..., str]]:
     for device in reversed(attached):
         subprocess.run(["partx", "--delete", device], capture_output=True)
         subprocess.run(["losetup", "--detach", device], check=True, capture_output=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """After accidents were diagnosed: a table of them, and how many were judged rightly."""
+    reports = [report for group in ("passed", "failed") for report in terminalreporter.stats.get(group, [])]
+    rows = [value for report in reports for name, value in report.user_properties if name == "accident"]
+    if not rows:
+        return
+    terminalreporter.section("accidents diagnosed")
+    for row in sorted(rows, key=lambda row: (row["accident"], row["luks"])):
+        terminalreporter.line("{luks}  {accident:24}  {verdict:14}  {culprit}".format(**row))
+    named = [row["culprit_right"] for row in rows if row["culprit_right"] is not None]
+    right = sum(row["verdict_right"] for row in rows)
+    terminalreporter.line(f"verdict right in {right} of {len(rows)}, culprit right in {sum(named)} of {len(named)}")

@@ -36,6 +36,11 @@ class Inspection:
         return self.header is None or any(f.severity is Severity.ERROR for f in self.findings)
 
     @property
+    def is_luks1_reencrypting(self) -> bool:
+        """Whether cryptsetup was reencrypting this LUKS1 volume, and has not ended: then the magic is no damage."""
+        return any(f.code == "luks1-reencryption" for f in self.findings)
+
+    @property
     def all_findings(self) -> tuple[Finding, ...]:
         """The findings about the whole and about every copy."""
         return self.findings + tuple(f for copy in self.copies for f in copy.findings)
@@ -97,12 +102,15 @@ def _read(reader: Reader, offset: int, length: int) -> bytes:
 def _inspect_luks1(reader: Reader, raw: bytes, offset: int) -> Inspection:
     binary = luks1.BinaryHeader.parse(raw)
     findings = tuple(validate_luks1(binary, reader.size_bytes))
-    if binary.magic != luks1.MAGIC:
+    if binary.magic == luks1.REENCRYPTION_MAGIC:
+        text = "a reencryption of this LUKS1 volume has not ended: until it does, the magic is another one on purpose"
+        findings = (Finding("luks1-reencryption", Severity.ERROR, "magic", text, 0, 6), *findings)
+    elif binary.magic != luks1.MAGIC:
         text = "the magic is damaged, but the rest looks like a LUKS1 header"
         findings = (Finding("header-magic", Severity.ERROR, "magic", text, 0, 6), *findings)
     refused = [f for f in findings if f.severity is Severity.ERROR]
     # a key size of nonsense makes every area nonsense; other faults leave some keyslots usable
-    unusable = {"luks1-key-size", "header-magic"}
+    unusable = {"luks1-key-size", "header-magic", "luks1-reencryption"}
     header = None if any(f.code in unusable for f in refused) else build_luks1(binary, offset)
     copy = HeaderCopy(
         copy="primary",

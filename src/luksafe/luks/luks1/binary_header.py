@@ -8,6 +8,8 @@ from typing import Self
 from luksafe.luks.layout import Field, FieldValue, pack_into, unpack
 
 MAGIC = b"LUKS\xba\xbe"
+REENCRYPTION_MAGIC = b"LUKS\xde\xad"
+"""What cryptsetup puts in its place while it reencrypts a LUKS1 volume, so that nobody opens it meanwhile."""
 HEADER_BYTES = 592
 KEYSLOT_COUNT = 8
 ENABLED = 0x00AC71F3

@@ -16,6 +16,7 @@ from luksafe.luks.luks1.binary_header import (
     KEYSLOT_FIELDS,
     KEYSLOTS_START,
     MAGIC,
+    REENCRYPTION_MAGIC,
     STRIPES,
     BinaryHeader,
     KeyslotEntry,
@@ -28,6 +29,10 @@ from luksafe.luks.repair.proposal import Evidence, Outcome, Patch, Proposal
 HELPS = (
     "a header backup brings it back: luksafe list, luksafe restore BACKUP DEVICE",
     "while the volume is still mapped, do not close it: luksafe rebuild DEVICE --from-mapping NAME",
+)
+HELPS_REENCRYPTION = (
+    "in the folder with the files LUKS-<UUID>.log, .org and .new it goes on: cryptsetup reencrypt DEVICE",
+    "without those files part of the data has a key that is nowhere: copy the whole disk before anything else",
 )
 _MOST_MARK_BITS = 4
 """The two marks differ in 15 bits: what is so near to one is not the other."""
@@ -51,6 +56,10 @@ def is_luks1_like(start: bytes) -> bool:
 def propose(start: bytes, device_bytes: int, uuid: str = "") -> Outcome:
     """What brings the 592 bytes of a LUKS1 header in order. ``uuid``: the one to write where it is lost."""
     header = BinaryHeader.parse(start)
+    if header.magic == REENCRYPTION_MAGIC:
+        # with the magic back the volume would open with the old key, and half of it be noise
+        left = "a reencryption of this LUKS1 volume was interrupted: with the old header half of it would be noise"
+        return Outcome(left=(left,), helps=HELPS_REENCRYPTION)
     proposals: list[Proposal] = []
     for step in (_mend_start, _mend_names, _mend_layout, _mend_entries, _mend_payload_offset):
         for proposal in step(header, device_bytes):

@@ -45,6 +45,8 @@ def next_commands(facts: Facts, verdict: Verdict) -> Iterator[str]:
             yield f"luksafe diagnose {device} --try-variants"
             yield from (f"luksafe prove {b.id[:12]} --data {device}" for b in facts.backups[:3])
             yield f"luksafe escrow apply PACKET {device}"
+        case _ if facts.inspection.is_luks1_reencrypting:
+            yield f"cryptsetup reencrypt {device}   (in the folder with the files LUKS-<UUID>.log, .org, .new)"
         case _:
             yield from _with_backup(facts, device)
             yield from (f"luksafe escrow apply PACKET {device}",) if not facts.backups else ()
@@ -53,7 +55,9 @@ def next_commands(facts: Facts, verdict: Verdict) -> Iterator[str]:
 
 def things_to_avoid(facts: Facts, verdict: Verdict) -> Iterator[str]:
     """What makes it worse."""
-    if verdict in DAMAGED:
+    if facts.inspection.is_luks1_reencrypting:
+        yield "do not restore or repair the header, do not format: part of the data has the new key, part the old one"
+    elif verdict in DAMAGED:
         yield "do not run cryptsetup on it (isLuks, luksDump and repair may write); do not format, fsck or partition it"
     if verdict in DAMAGED and facts.mappings:
         yield "do not close the mapping, do not reboot"

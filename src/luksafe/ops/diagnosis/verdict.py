@@ -39,6 +39,12 @@ def decide(
     if foreign := unknown_requirements(facts.inspection.header):
         text = f"the header is whole, but it requires {', '.join(foreign)}, which nothing here knows"
         return Judgement(Verdict.UNSUPPORTED, text)
+    if facts.inspection.is_luks1_reencrypting:
+        text = (
+            "a reencryption of this LUKS1 volume was interrupted; the files LUKS-<UUID>.log, .org and .new, which lie"
+            " in the folder in which cryptsetup ran, hold both headers and how far it came"
+        )
+        return Judgement(Verdict.NEEDS_BACKUP, text)
     if facts.mended.header is None:
         return _without_header(facts, culprits)
     header = facts.mended.header
