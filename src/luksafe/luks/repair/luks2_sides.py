@@ -31,6 +31,9 @@ def decide(contents: dict[CopyName, Content], take: CopyName | None) -> tuple[Co
             newer,
             f"the {newer} header has the higher sequence id; whatever opens or maps the data is the same in both",
         )
+    older, newer = sorted(contents, key=lambda place: contents[place].binary.seqid)
+    if _is_next_step(contents[older], contents[newer]):
+        return newer, f"the {newer} header is the next step of the same reencryption, which was interrupted in it"
     return None
 
 
@@ -39,6 +42,18 @@ def _opens_alike(one: Content, other: Content) -> bool:
     a, b = one.document or {}, other.document or {}
     same = all(a.get(member) == b.get(member) for member in _OPENING_MEMBERS)
     return same and one.binary.uuid == other.binary.uuid and one.binary.seqid != other.binary.seqid
+
+
+def _is_next_step(older: Content, newer: Content) -> bool:
+    """Whether cryptsetup was writing the next state of a reencryption: the data are where the newer one says."""
+    a, b = older.document or {}, newer.document or {}
+    same = older.binary.uuid == newer.binary.uuid and a.get("keyslots") == b.get("keyslots")
+    return same and newer.binary.seqid == older.binary.seqid + 1 and _is_reencrypting(a) and _is_reencrypting(b)
+
+
+def _is_reencrypting(document: dict[str, Any]) -> bool:
+    mandatory = document.get("config", {}).get("requirements", {}).get("mandatory", [])
+    return any(str(name).startswith("online-reencrypt") for name in mandatory)
 
 
 def describe_sides(contents: dict[CopyName, Content]) -> tuple[Side, ...]:

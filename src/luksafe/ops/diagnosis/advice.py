@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from luksafe.luks.model import Header
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.model import Verdict
 
@@ -46,7 +47,7 @@ def next_commands(facts: Facts, verdict: Verdict) -> Iterator[str]:
             yield from (f"luksafe prove {b.id[:12]} --data {device}" for b in facts.backups[:3])
             yield f"luksafe escrow apply PACKET {device}"
         case _ if facts.inspection.is_luks1_reencrypting:
-            yield f"cryptsetup reencrypt {device}   (in the folder with the files LUKS-<UUID>.log, .org, .new)"
+            yield f"cryptsetup reencrypt {device}   (copy the disk first; in the folder with LUKS-<UUID>.log)"
         case _:
             yield from _with_backup(facts, device)
             yield from (f"luksafe escrow apply PACKET {device}",) if not facts.backups else ()
@@ -66,8 +67,7 @@ def things_to_avoid(facts: Facts, verdict: Verdict) -> Iterator[str]:
 def _for_healthy(facts: Facts, device: str) -> Iterator[str]:
     header = facts.mended.header
     if header is not None and header.is_in_reencryption:
-        yield f"luksafe backup {device} --full"
-        yield f"cryptsetup reencrypt --resume-only {device}"
+        yield from _go_on_with_reencryption(header, device)
     elif not any(b.uuid.lower() == (header.uuid.lower() if header else "") for b in facts.backups):
         yield f"luksafe backup {device}"
     else:
@@ -86,6 +86,21 @@ def _for_repairable(facts: Facts, device: str) -> Iterator[str]:
         yield from (f"luksafe repair {device} {side.option}" for side in facts.repair.sides)
     else:
         yield f"luksafe repair {device}"
+    header = facts.mended.header
+    if header is not None and header.is_in_reencryption:
+        yield from _go_on_with_reencryption(header, device)
+
+
+def is_reencryption_crashed(header: Header) -> bool:
+    """Whether a piece of the data was being reencrypted: cryptsetup wants that brought in order before it goes on."""
+    return any("in-reencryption" in segment.flags for segment in header.segments.values())
+
+
+def _go_on_with_reencryption(header: Header, device: str) -> Iterator[str]:
+    yield f"luksafe backup {device} --full"
+    if is_reencryption_crashed(header):
+        yield f"cryptsetup repair {device}"
+    yield f"cryptsetup reencrypt --resume-only {device}"
 
 
 def _with_backup(facts: Facts, device: str) -> Iterator[str]:

@@ -41,8 +41,8 @@ def decide(
         return Judgement(Verdict.UNSUPPORTED, text)
     if facts.inspection.is_luks1_reencrypting:
         text = (
-            "a reencryption of this LUKS1 volume was interrupted; the files LUKS-<UUID>.log, .org and .new, which lie"
-            " in the folder in which cryptsetup ran, hold both headers and how far it came"
+            "a reencryption of this LUKS1 volume was interrupted; it goes on with the files LUKS-<UUID>.log, .org"
+            " and .new, which lie in the folder in which cryptsetup ran and hold both headers"
         )
         return Judgement(Verdict.NEEDS_BACKUP, text)
     if facts.mended.header is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from luksafe.errors import LuksafeError
+from luksafe.ops.diagnosis.advice import is_reencryption_crashed
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.known_backups import KnownBackup
 from luksafe.ops.diagnosis.model import Diagnosis, State, Verdict
@@ -119,6 +120,8 @@ def _by_repair(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]
 
 
 def _by_backups(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
+    if facts.inspection.is_luks1_reencrypting:
+        return  # half of the data would be noise under either header
     is_damaged = any(k.state is not State.INTACT for k in diagnosis.keyslots if k.state is not State.INACTIVE)
     if diagnosis.verdict is Verdict.HEALTHY and not is_damaged:
         return
@@ -192,6 +195,16 @@ def _backup_words(backup: KnownBackup) -> str:
 
 
 def _by_reencryption(device: str, facts: Facts) -> Iterator[Way]:
+    if facts.inspection.is_luks1_reencrypting:
+        go_on = Step(
+            ("cryptsetup", "reencrypt", device),
+            "cryptsetup goes on from where its log says that it stopped. Run it in the folder with the files "
+            "LUKS-<UUID>.log, .org and .new, and copy the whole disk first: the log may lag behind.",
+            writes=True,
+        )
+        why = "cryptsetup has put another magic into the LUKS1 header, as it does until a reencryption has ended"
+        title = "Go on with the reencryption"
+        yield Way("reencryption", title, Chance.LIKELY, Risk.SLOW_OR_FOREIGN, why, (go_on, _prove(device)))
     header = facts.mended.header
     if header is None or not header.is_in_reencryption:
         return
@@ -201,6 +214,12 @@ def _by_reencryption(device: str, facts: Facts) -> Iterator[Way]:
         "cryptsetup goes on from where it stopped. It takes its time; do not interrupt it again.",
         writes=True,
     )
+    mend = Step(
+        ("cryptsetup", "repair", device),
+        "cryptsetup brings the piece of the data in order on which it was at work when it was interrupted.",
+        writes=True,
+    )
+    steps = (copy, mend, resume) if is_reencryption_crashed(header) else (copy, resume)
     why = "the header says that a reencryption has begun and has not ended"
     yield Way(
         "reencryption",
@@ -208,7 +227,7 @@ def _by_reencryption(device: str, facts: Facts) -> Iterator[Way]:
         Chance.LIKELY,
         Risk.SLOW_OR_FOREIGN,
         why,
-        (copy, resume, _prove(device)),
+        (*steps, _prove(device)),
     )
 
 
