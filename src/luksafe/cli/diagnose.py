@@ -10,9 +10,9 @@ import click
 
 from luksafe.cli.app import EXIT_NEGATIVE, App, verb
 from luksafe.cli.diagnosis_text import diagnosis_lines, map_lines
-from luksafe.cli.keys import KeyOptions, key_options
+from luksafe.cli.keys import KeyOptions, key_options_without_packet
 from luksafe.cli.targets import header_option, target_argument
-from luksafe.errors import Unsupported, UsageError
+from luksafe.errors import Unsupported
 from luksafe.ops.diagnosis.attempt import KeyTrial
 from luksafe.ops.diagnosis.facts import Facts, gather
 from luksafe.ops.diagnosis.judge import diagnose
@@ -29,7 +29,7 @@ from luksafe.ops.target import open_target
 @click.option("--map", "with_map", is_flag=True, help="Draw the header area to scale.")
 @click.option("--html", type=click.Path(path_type=Path), help="Write a report to look at or to send, without secrets.")
 @click.option("--svg", type=click.Path(path_type=Path), help="Write the picture alone.")
-@key_options
+@key_options_without_packet
 def command(
     app: App,
     target: str,
@@ -46,8 +46,6 @@ def command(
     With a key option (or --try-variants) the key is tried as well: is it wrong, or is the keyslot damaged?
     Exit status 0 when it is healthy, 10 when it is not, 13 when nothing here knows its kind.
     """
-    if key.packet:
-        raise UsageError("diagnose opens no packet", hint="take the key out of it first: luksafe escrow open")
     workspace = app.workspace()
     with open_target(workspace, target, header_file) as opened, _trial(app, key, try_variants, target) as trial:
         facts = gather(workspace, opened, data=data, trial=trial)

@@ -49,11 +49,18 @@ class KeyOptions:
         return read_key_file(self.volume_key_file or "-")
 
 
+def key_options_without_packet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The key options of a verb that opens no packet."""
+    run = key_options(function)
+    run.__dict__["__click_params__"] = [p for p in run.__dict__["__click_params__"] if p.name != "packet"]
+    return run
+
+
 def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The key options; the function gets them as one ``key: KeyOptions``."""
 
     def run(*args: Any, **options: Any) -> Any:
-        values = {name: options.pop(name) for name in KEY_OPTION_NAMES}
+        values = {name: options.pop(name) for name in KEY_OPTION_NAMES if name in options}
         limits = {name: options.pop(name) for name in LIMIT_OPTION_NAMES}
         return function(*args, key=KeyOptions(**values, limits=_limits(**limits)), **options)
 

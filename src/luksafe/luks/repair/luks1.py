@@ -58,8 +58,8 @@ def propose(start: bytes, device_bytes: int, uuid: str = "") -> Outcome:
     header = BinaryHeader.parse(start)
     if header.magic == REENCRYPTION_MAGIC:
         # with the magic back the volume would open with the old key, and half of it be noise
-        left = "a reencryption of this LUKS1 volume was interrupted: with the old header half of it would be noise"
-        return Outcome(left=(left,), helps=HELPS_REENCRYPTION)
+        words = "a reencryption of this LUKS1 volume was interrupted: with the old header half of it would be noise"
+        return Outcome(left=(words,), helps=HELPS_REENCRYPTION)
     proposals: list[Proposal] = []
     for step in (_mend_start, _mend_names, _mend_layout, _mend_entries, _mend_payload_offset):
         for proposal in step(header, device_bytes):

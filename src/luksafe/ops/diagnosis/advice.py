@@ -45,12 +45,12 @@ def next_commands(facts: Facts, verdict: Verdict) -> Iterator[str]:
         case Verdict.NEEDS_KEY:
             yield f"luksafe diagnose {device} --try-variants"
             yield from (f"luksafe prove {b.id[:12]} --data {device}" for b in facts.backups[:3])
-            yield f"luksafe escrow apply PACKET {device}"
+            yield from _with_packet(facts, device) if facts.packets else (f"luksafe escrow apply PACKET {device}",)
         case _ if facts.inspection.is_luks1_reencrypting:
             yield f"cryptsetup reencrypt {device}   (copy the disk first; in the folder with LUKS-<UUID>.log)"
         case _:
             yield from _with_backup(facts, device)
-            yield from (f"luksafe escrow apply PACKET {device}",) if not facts.backups else ()
+            yield from _with_packet(facts, device)
             yield f"luksafe scan {device}"
 
 
@@ -101,6 +101,16 @@ def _go_on_with_reencryption(header: Header, device: str) -> Iterator[str]:
     if is_reencryption_crashed(header):
         yield f"cryptsetup repair {device}"
     yield f"cryptsetup reencrypt --resume-only {device}"
+
+
+def _with_packet(facts: Facts, device: str) -> Iterator[str]:
+    """A new passphrase by a packet; a new header where there is none to put it into."""
+    packets = [packet.id for packet in facts.packets[:3]] or ([] if facts.backups else ["PACKET"])
+    for name in packets:
+        if facts.mended.header is not None:
+            yield f"luksafe escrow apply {name} {device}"
+        else:
+            yield f"luksafe rebuild {device} --packet {name}"
 
 
 def _with_backup(facts: Facts, device: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ from luksafe.luks.repair.proposal import Outcome, PatchedReader
 from luksafe.luks.repair.volume import propose_repair
 from luksafe.ops.diagnosis.attempt import Attempt, KeyTrial, try_key
 from luksafe.ops.diagnosis.known_backups import KnownBackup, find_known_backups
+from luksafe.ops.diagnosis.known_packets import KnownPacket, find_known_packets
 from luksafe.ops.diagnosis.traces import HeaderTrace, find_header_traces
 from luksafe.ops.interruption import interruption_words
 from luksafe.ops.target import Target
@@ -58,6 +59,7 @@ class Facts:
     footprints: tuple[Footprint, ...] = ()
     traces: tuple[HeaderTrace, ...] = ()
     backups: tuple[KnownBackup, ...] = ()
+    packets: tuple[KnownPacket, ...] = ()
     runs: tuple[Run, ...] = ()
     mappings: tuple[Mapping, ...] = ()
     interruption: str = ""
@@ -110,6 +112,7 @@ def _gather(
         footprints=tuple(footprint(data_reader, found) for found in recognised),
         traces=tuple(find_header_traces(start)),
         backups=backups,
+        packets=find_known_packets(workspace, (target.inspection, mended), backups),
         runs=tuple(runs_of(start)),
         mappings=_mappings(data_path),
         interruption=interruption_words(workspace, device) if device else "",

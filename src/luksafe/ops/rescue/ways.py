@@ -27,6 +27,7 @@ def outlook(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosi
         *_of_mappings(device, facts, diagnosis),
         *_by_repair(device, facts, diagnosis),
         *_by_backups(workspace, device, facts, diagnosis),
+        *_by_packets(device, facts, diagnosis),
         *_by_reencryption(device, facts),
         *partition_ways(device, guesses),
         *_by_search(device, diagnosis, guesses),
@@ -192,6 +193,27 @@ def _backup_words(backup: KnownBackup) -> str:
     }
     current = "the current one" if backup.is_current else "an older one"
     return f"backup {backup.id[:12]} of {backup.created[:10]}, {current}; {how.get(backup.by, backup.by)}"
+
+
+def _by_packets(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
+    if diagnosis.verdict in (Verdict.REPAIRABLE, Verdict.UNSUPPORTED) or facts.inspection.is_luks1_reencrypting:
+        return
+    for packet in facts.packets[:MOST_BACKUPS]:
+        if facts.mended.header is not None:
+            command: tuple[str, ...] = ("luksafe", "escrow", "apply", packet.id, device)
+            text = "Opens the packet with your identity and gives the volume a new passphrase, in a free keyslot."
+        else:
+            command = ("luksafe", "rebuild", device, "--packet", packet.id)
+            text = "Opens the packet with your identity and makes a new header round the key in it."
+        belongs = "it has the UUID of this volume" if packet.is_of_volume else "whose key it holds, nothing tells"
+        yield Way(
+            f"packet:{packet.id}",
+            f"Get in with escrow packet {packet.id}",
+            Chance.LIKELY if packet.is_of_volume else Chance.MAY,
+            Risk.UNDOABLE,
+            f"it lies in the vault; {belongs}. It takes an identity that it is sealed to",
+            (Step(command, text, writes=True), _prove(device)),
+        )
 
 
 def _by_reencryption(device: str, facts: Facts) -> Iterator[Way]:

@@ -15,6 +15,7 @@ from luksafe.ops.diagnosis.attempt import Attempt
 from luksafe.ops.diagnosis.facts import Facts, gather
 from luksafe.ops.diagnosis.heat import heat_cells
 from luksafe.ops.diagnosis.judge import diagnose
+from luksafe.ops.diagnosis.known_packets import KnownPacket
 from luksafe.ops.diagnosis.model import State, Verdict
 from luksafe.ops.target import open_target
 from luksafe.ops.workspace import Workspace
@@ -119,3 +120,38 @@ def test_heat_cells_cover_the_area_and_show_no_bytes(tmp_path: Path) -> None:
 def test_states_of_inactive_luks1_keyslots(tmp_path: Path) -> None:
     keyslots = diagnose(facts_of(luks1_image() + NOISE, tmp_path)).keyslots
     assert [k.state for k in keyslots] == [State.INTACT] + [State.INACTIVE] * 7
+
+
+PACKET = KnownPacket("0123456789abcdef", "x", is_of_volume=True)
+
+
+def test_a_packet_holds_the_key_where_the_header_is_gone(tmp_path: Path) -> None:
+    data = bytes(65536) + luks2_image()[65536:] + NOISE
+    facts = replace(facts_of(data, tmp_path), packets=(PACKET,))
+    diagnosis = diagnose(facts)
+    assert diagnosis.verdict is Verdict.NEEDS_KEY
+    assert f"luksafe rebuild {facts.device} --packet {PACKET.id}" in diagnosis.next
+
+
+def test_a_packet_gives_a_new_passphrase_where_only_the_keyslot_is_gone(tmp_path: Path) -> None:
+    data = luks2_image()[:32768] + bytes((1 << 20) - 32768) + NOISE
+    without = facts_of(data, tmp_path)
+    assert diagnose(without).verdict is Verdict.NEEDS_BACKUP
+    diagnosis = diagnose(replace(without, packets=(PACKET,)))
+    assert diagnosis.verdict is Verdict.NEEDS_KEY
+    assert f"luksafe escrow apply {PACKET.id} {without.device}" in diagnosis.next
+
+
+def test_never_lost_while_there_is_a_packet(tmp_path: Path) -> None:
+    lost = facts_of(luks2_image()[:4096] + bytes(24 << 20), tmp_path)
+    assert diagnose(lost).verdict is Verdict.LOST
+    of_somebody = replace(PACKET, is_of_volume=False)
+    assert diagnose(replace(lost, packets=(of_somebody,))).verdict is Verdict.NEEDS_BACKUP
+
+
+def test_a_killed_reencryption_of_luks1_is_no_damaged_magic(tmp_path: Path) -> None:
+    image = luks1_image()
+    diagnosis = diagnose(facts_of(b"LUKS\xde\xad" + image[6:] + NOISE, tmp_path))
+    assert diagnosis.verdict is Verdict.NEEDS_BACKUP
+    assert "reencryption" in diagnosis.summary
+    assert [c for c in diagnosis.next if "restore" in c or "luksafe repair" in c] == []
