@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shlex
 import sys
 from pathlib import Path
 
@@ -28,6 +29,13 @@ from luksafe.paper.sheet import MAX_PAYLOAD_BYTES, SheetKind
 from luksafe.paper.text import MAX_TEXT_CHARACTERS, read_text
 
 KINDS = {kind.word: kind for kind in SheetKind}
+NEXT = {
+    SheetKind.PACKET: "luksafe escrow apply {0} DEVICE   (a new passphrase, also when the header is destroyed)",
+    SheetKind.VOLUME_KEY: "luksafe rebuild DEVICE --volume-key-file {0}, with the parameters that the sheet shows",
+    SheetKind.PASSPHRASE: "cryptsetup open --key-file {0} DEVICE NAME; if the header is destroyed: luksafe list",
+    SheetKind.SHARE: "luksafe escrow apply PACKET DEVICE --share {0}, with the other shares",
+    SheetKind.HEADER: "luksafe diagnose DEVICE, then luksafe restore {0} DEVICE",
+}
 SIZES = {size.name.lower(): size for size in PageSize}
 
 
@@ -148,6 +156,7 @@ def _hand_out(app: App, found: SheetPayload, output: Path | None) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     app.say(f"sheet {found.sheet_id}: {found.kind.word}, {count(len(data), 'byte')}, sha256 {digest}")
+    app.say(f"next: {NEXT[found.kind].format(shlex.quote(str(output)) if output else 'FILE')}")
 
 
 print_.name = "print"

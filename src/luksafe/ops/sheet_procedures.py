@@ -32,7 +32,10 @@ def _packet(payload: bytes, file_name: str, header: Header | None) -> tuple[Proc
                 "Read this sheet, and open the packet with the key of somebody for whom it was sealed:",
                 (f"luksafe paper read scan.pdf > {name}", f"luksafe escrow open {name}"),
             ),
-            Step("If the header of the disk is destroyed:", (f"luksafe rebuild DEVICE --packet {name}",)),
+            Step(
+                "Give the disk a new passphrase, also when its header is destroyed:",
+                (f"luksafe escrow apply {name} DEVICE",),
+            ),
         ),
     )
     with_stock_tools = Procedure(
@@ -70,10 +73,25 @@ def _volume_key(file_name: str, header: Header | None) -> tuple[Procedure, ...]:
     steps = (
         Step("Type the digits of the secret into hex.txt and make them a file:", (f"xxd -r -p hex.txt {name}",)),
         Step("If the header of the disk is whole:", (f"cryptsetup open --volume-key-file {name} DEVICE rescue",)),
-        Step("If it is destroyed, with luksafe:", (f"luksafe rebuild DEVICE --volume-key-file {name}",)),
+        Step("If it is destroyed, with luksafe:", (_rebuild(name, header),)),
         *_new_header(name, header),
     )
     return (Procedure("How to get back in", steps),)
+
+
+def _rebuild(key: str, header: Header | None) -> str:
+    """The command with every parameter, for the day when the vault is gone as well."""
+    segment = header.default_segment if header else None
+    command = ["luksafe", "rebuild", "DEVICE", "--volume-key-file", key]
+    if header is None or segment is None or segment.integrity:
+        return shlex.join(command)
+    command += ["--type", header.format, "--uuid", header.uuid, "--cipher", header.encryption]
+    command += ["--data-offset", str(header.data_offset)]
+    if header.format == "luks2":
+        command += ["--sector-size", str(header.sector_size)]
+    if segment.iv_tweak:
+        command += ["--iv-offset", str(segment.iv_tweak)]
+    return shlex.join(command)
 
 
 def _new_header(key: str, header: Header | None) -> tuple[Step, ...]:
@@ -116,7 +134,10 @@ def _passphrase(header: Header | None) -> Procedure:
 def _share() -> Procedure:
     steps = (
         Step("Bring as many shares of this set as are needed, and the packet that they open."),
-        Step("With luksafe, which asks for the words or takes scans:", ("luksafe escrow open PACKET",)),
+        Step(
+            "With luksafe, which asks for the words, or takes scans by --share SCAN:",
+            ("luksafe escrow open PACKET", "luksafe escrow apply PACKET DEVICE"),
+        ),
         Step(
             "Without it: any SLIP-39 program makes 32 digits of the words. They are the passphrase of the packet.",
             ("shamir recover", "age --decrypt PACKET > packet.json"),

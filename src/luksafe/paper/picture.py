@@ -16,6 +16,7 @@ MAX_PICTURES = 500
 MAX_PIXELS = 100_000_000
 PDF_DPI = 200
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+MAGICS = (b"%PDF-", b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"RIFF")
 
 Image = Any  # PIL.Image.Image: the library is loaded only when a picture is read
 
@@ -27,6 +28,17 @@ class Picture:
     name: str
     file: Path
     open: Callable[[], Image]
+
+
+def is_scan(path: Path) -> bool:
+    """Whether a path is a folder, or a file that begins as a PDF or a picture does."""
+    if path.is_dir():
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(8).startswith(MAGICS)
+    except OSError:
+        return False
 
 
 def find_pictures(paths: list[Path]) -> tuple[list[Picture], list[str]]:

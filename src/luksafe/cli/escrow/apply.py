@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import click
 
 from luksafe.cli.app import App, verb
+from luksafe.cli.dangers import danger_options
 from luksafe.cli.escrow.identities import Openers, opener_options
 from luksafe.cli.prompts import confirm
 from luksafe.cli.rebuild_options import NewKey, new_key_options
+from luksafe.cli.rebuild_steps import carry_out
 from luksafe.cli.targets import header_option
-from luksafe.errors import DamagedInput
+from luksafe.errors import DamagedInput, UsageError
+from luksafe.escrow.contents import Contents
 from luksafe.ops.escrow.apply import apply_packet, plan_apply, volume_from_packet
 from luksafe.ops.escrow.found import find_packet
 from luksafe.ops.escrow.verify import find_device
-from luksafe.ops.target import Target, open_target
+from luksafe.ops.rebuild.from_packet import key_of_packet
+from luksafe.ops.rebuild.known import gather, look
+from luksafe.ops.rebuild.plan import FLAG_HELP
+from luksafe.ops.target import VAULT_PREFIX, Target, open_target
 
 
 @verb
@@ -23,6 +32,7 @@ from luksafe.ops.target import Target, open_target
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
 @new_key_options
 @opener_options
+@danger_options(FLAG_HELP, "Overwrite this foreign signature.")
 def command(
     app: App,
     packet: str,
@@ -31,30 +41,38 @@ def command(
     dry_run: bool,
     new_key: NewKey,
     openers: Openers,
+    accepted: list[str],
 ) -> int:
-    """Open PACKET and give DEVICE (found by its UUID when not named) a new passphrase, in a free keyslot.
+    """Open PACKET and give DEVICE (found by its UUID when not named) a new passphrase.
 
-    A device whose header is destroyed is for: luksafe rebuild DEVICE --packet PACKET.
+    An intact header gets it in a free keyslot. A destroyed one is made anew round the volume key, as ``luksafe
+    rebuild`` does it; a detached one goes to the new file that --header names. The data are not touched.
     """
-    workspace = app.workspace()
-    found = find_packet(workspace, packet)
-    opened = openers.open(app, found)
+    found = find_packet(app.workspace(), packet)
+    contents = openers.open(app, found).contents
     if device is None:
-        device, header_file = find_device(opened.contents.volume.uuid)
-    with open_target(workspace, device, header_file) as target:
-        _require_header(target, packet, device)
-        volume = volume_from_packet(opened.contents, target)
-        with volume.volume_key:
-            plan = plan_apply(volume)
-            if dry_run:
-                app.emit({"plan": plan.to_json()}, plan.lines)
-                return 0
-            for line in plan.lines():
-                app.say(line)
-            with new_key.passphrase(f"{device} ({volume.header.uuid})") as passphrase:
-                confirm(app, f"Add the passphrase to {plan.live.path}?")
-                cost = _cost(new_key)
-                before, after = apply_packet(workspace, volume, plan, passphrase, cost, app.say)
+        device, header_file = find_device(contents.volume.uuid)
+    if header_file is None or os.path.lexists(header_file) or header_file.startswith(VAULT_PREFIX):
+        with open_target(app.workspace(), device, header_file) as target:
+            if target.inspection.header is not None:
+                return _add_keyslot(app, contents, target, device, new_key, dry_run=dry_run)
+            _require_rebuildable(contents, target, device, packet, header_file)
+    return _rebuild(app, contents, device, header_file, new_key, dry_run=dry_run, accepted=accepted)
+
+
+def _add_keyslot(app: App, contents: Contents, target: Target, device: str, new_key: NewKey, *, dry_run: bool) -> int:
+    """A new passphrase in a free keyslot of a whole header."""
+    volume = volume_from_packet(contents, target)
+    with volume.volume_key:
+        plan = plan_apply(volume)
+        if dry_run:
+            app.emit({"plan": plan.to_json()}, plan.lines)
+            return 0
+        for line in plan.lines():
+            app.say(line)
+        with new_key.passphrase(f"{device} ({volume.header.uuid})") as passphrase:
+            confirm(app, f"Add the passphrase to {plan.live.path}?")
+            before, after = apply_packet(app.workspace(), volume, plan, passphrase, _cost(new_key), app.say)
     app.emit(
         {"plan": plan.to_json(), "done": True, "keyslot": plan.slot, "backups": {"before": before, "after": after}},
         lambda: (
@@ -65,13 +83,40 @@ def command(
     return 0
 
 
-def _require_header(target: Target, packet: str, device: str) -> None:
-    if target.inspection.header is None:
+def _rebuild(
+    app: App,
+    contents: Contents,
+    device: str,
+    header_file: str | None,
+    new_key: NewKey,
+    *,
+    dry_run: bool,
+    accepted: list[str],
+) -> int:
+    """A new header round the packet's volume key, on the device or in the new file for a detached one."""
+    if header_file:
+        app.say(f"{header_file} is not there: a new header goes into it, nothing is written to {device}")
+    else:
+        app.say(f"{device} has no usable header: a new one is made round the volume key")
+    to_file = Path(header_file) if header_file else None
+    source = key_of_packet(contents, f"packet {contents.packet_id}")
+    with look(device) as volume, gather(app.workspace(), volume, source) as known:
+        return carry_out(app, volume, known, new_key, to_file=to_file, dry_run=dry_run, accepted=accepted)
+
+
+def _require_rebuildable(contents: Contents, target: Target, device: str, packet: str, header_file: str | None) -> None:
+    """A destroyed header is made anew on a device; a file is never written over, and is wanted for a detached one."""
+    if header_file is not None:
         raise DamagedInput(
-            f"{device} has no usable header: there is no keyslot to put a passphrase into",
+            f"{header_file} holds no usable header, and a file is not written over",
             code="header-damaged",
-            hint=f"restore a backup (luksafe list), or make a new header: luksafe rebuild {device} --packet {packet}",
+            hint=f"name a new file: luksafe escrow apply {packet} {device} --header NEW-FILE",
             findings=target.inspection.all_findings,
+        )
+    if contents.volume.is_complete and contents.volume.data_offset == 0:
+        raise UsageError(
+            f"the header of this volume was a file of its own: the data of {device} begin at byte 0",
+            hint=f"name a new file for it: luksafe escrow apply {packet} {device} --header NEW-FILE",
         )
 
 

@@ -62,9 +62,14 @@ class Openers:
     def _identities(self, app: App, found: FoundPacket) -> list[Identity]:
         if found.packet.scheme != "passphrase":
             return self.load(app)
-        if self.share or (found.public is not None and found.public.shares is not None and not self.key_file):
-            return [collect_shares(app, found.public.shares if found.public else None, self.share)]
-        with self._password(f"Passphrase of {found.description}: ") as typed:
+        shares = found.public.shares if found.public else None
+        if self.share or (shares is not None and not self.key_file):
+            return [collect_shares(app, shares, self.share)]
+        # paper does not say whether the passphrase was split
+        or_shares = " (nothing: it was split into shares)" if found.public is None and not self.key_file else ""
+        with self._password(f"Passphrase of {found.description}{or_shares}: ") as typed:
+            if or_shares and not len(typed):
+                return [collect_shares(app, None, ())]
             return [Passphrase(packet_passphrase(typed))]
 
     def load(self, app: App) -> list[Identity]:

@@ -16,11 +16,11 @@ from luksafe.escrow.share_file import render_share
 from luksafe.escrow.share_typos import propose_words
 from luksafe.escrow.sharing import Share, ShareCollector
 from luksafe.ops.escrow.sealing import Sealed
+from luksafe.paper.picture import is_scan
 from luksafe.paper.scan import read_scans
 from luksafe.paper.sheet import SheetKind
 
 MAX_SHARE_BYTES = 1 << 16
-SCANS = (".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 
 
 def collect_shares(app: App, expected: Shares | None, files: Sequence[str]) -> Passphrase:
@@ -45,13 +45,23 @@ def collect_shares(app: App, expected: Shares | None, files: Sequence[str]) -> P
 
 def _words_in(name: str) -> Iterator[str]:
     """The shares in a file: words, or a scanned sheet (or several)."""
-    if Path(name).suffix.lower() in SCANS or Path(name).is_dir():
-        for parts in read_scans([Path(name)]).sheets.values():
-            found = parts.payload()
-            if found.kind is SheetKind.SHARE:
-                yield found.payload.reveal().decode("utf-8", "replace")
+    if name != "-" and is_scan(Path(name)):
+        yield from _words_on_sheets(Path(name))
         return
     yield read_input(name, MAX_SHARE_BYTES).reveal().decode("utf-8", "replace")
+
+
+def _words_on_sheets(scan: Path) -> Iterator[str]:
+    sheets = [parts for parts in read_scans([scan]).sheets.values() if parts.head]
+    shares = [parts for parts in sheets if parts.head and parts.head.kind is SheetKind.SHARE]
+    if not shares:
+        kinds = ", ".join(sorted({parts.head.kind.word for parts in sheets if parts.head}))
+        raise DamagedInput(
+            f"{scan}: no code of a share was found" + (f", only a sheet of the kind {kinds}" if kinds else ""),
+            hint="scan it again, flat and with 300 dpi, or type its words: leave this --share out",
+        )
+    for parts in shares:
+        yield parts.payload().payload.reveal().decode("utf-8", "replace")
 
 
 def _take(app: App, collector: ShareCollector, words: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a user names as PACKET: a file, or a packet in the vault by its id or by the UUID of its volume."""
+"""What a user names as PACKET: a file, a scanned sheet, or one in the vault by its id or the UUID of its volume."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from luksafe.errors import DamagedInput, LuksafeError, NotFound, UsageError
 from luksafe.escrow.packet import MAX_PACKET_BYTES, Packet, read_packet
 from luksafe.escrow.public_part import MAX_PUBLIC_BYTES, PublicPart
 from luksafe.escrow.recipients.interface import SUFFIX
+from luksafe.ops.escrow.packet_sheet import read_packet_sheet
 from luksafe.ops.target import VAULT_PREFIX
 from luksafe.ops.workspace import Workspace
+from luksafe.paper.picture import is_scan
 from luksafe.vault.name import is_uuid
 from luksafe.vault.packets import StoredPacket
 from luksafe.vault.record import Proof
@@ -47,8 +49,14 @@ def find_packet(workspace: Workspace, text: str) -> FoundPacket:
     Raises NotFound, DamagedInput, UsageError when several fit.
     """
     if os.path.lexists(text) and not text.startswith(VAULT_PREFIX):
-        return read_packet_file(Path(text))
+        path = Path(text)
+        return _from_sheet(path) if is_scan(path) else read_packet_file(path)
     return _taken(find_stored(workspace, text.removeprefix(VAULT_PREFIX)))
+
+
+def _from_sheet(path: Path) -> FoundPacket:
+    packet, sheet_id = read_packet_sheet(path)
+    return FoundPacket(packet, f"sheet {sheet_id} in {path}", path=path)
 
 
 def find_stored(workspace: Workspace, name: str) -> StoredPacket:

@@ -1,0 +1,167 @@
+"""The header is gone, and there is a packet, or paper, or some of the shares: the commands that a user types to get in."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import escrow_samples as samples
+import lost_headers as lost
+import pypdfium2
+import pytest
+from cli.conftest import Ran, World
+from lost_headers import KINDS, LostVolume
+
+TOOLS = ("cryptsetup", "mkfs.ext4", "pdftoppm")
+missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+pytestmark = pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
+
+NEW = b"a new passphrase"
+PACKET_PASSPHRASE = b"words that open the packet"
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return lost.plaintext(tmp_path_factory.mktemp("ext4"))
+
+
+@pytest.fixture
+def volume(request: pytest.FixtureRequest, world: World, content: bytes) -> LostVolume:
+    (world.folder / "new").write_bytes(NEW)
+    (world.folder / "words").write_bytes(PACKET_PASSPHRASE)
+    (world.folder / "stick").mkdir()
+    return lost.make_volume(KINDS[request.param], world.folder, content)
+
+
+def save(world: World, volume: LostVolume, *how: object) -> Path:
+    """The packet in a file of its own; then the vault is lost as well."""
+    options = ("--key-file", volume.passphrase_file, "--output", world.folder / "stick", *volume.header_options)
+    ran = world.run("escrow", "save", volume.disk, *options, *how, "--yes", "--json")
+    assert ran.status == 0, ran.err
+    shutil.rmtree(world.vault)
+    [packet] = (world.folder / "stick").glob("*.age")
+    return packet
+
+
+def apply(world: World, volume: LostVolume, packet: object, *how: object) -> Ran:
+    options = ("--new-key-file", world.folder / "new", *lost.CHEAP, *volume.header_options)
+    return world.run("escrow", "apply", packet, volume.disk, *how, *options)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def check_access(world: World, volume: LostVolume, content: bytes) -> None:
+    """cryptsetup opens it with the new passphrase, and the volume key and every byte of the data are the old ones."""
+    new = world.folder / "new"
+    options = ["--test-passphrase", "--key-file", str(new), *volume.header_options]
+    lost.run("cryptsetup", "open", *options, str(volume.disk))
+    assert lost.dump_volume_key(volume.header, new, world.folder / "rebuilt.key") == volume.volume_key
+    old = ["--test-passphrase", "--key-file", str(volume.passphrase_file), *volume.header_options]
+    assert subprocess.run(["cryptsetup", "open", *old, str(volume.disk)], capture_output=True).returncode == 2
+    ran = world.run("extract", volume.disk, "out", "--key-file", new, *volume.header_options, "--yes")
+    assert ran.status == 0, ran.err
+    assert (world.folder / "out").read_bytes() == content
+
+
+def rebuilt(world: World, volume: LostVolume, content: bytes, packet: object, *how: object) -> None:
+    """Plan, refuse without a word, write, compare, and take it back."""
+    volume.lose()
+    before = digest(volume.disk)
+    planned = apply(world, volume, packet, *how, "--dry-run", "--json")
+    assert planned.status == 0, planned.err
+    assert digest(volume.disk) == before
+    done = apply(world, volume, packet, *how, "--yes")
+    assert done.status == 0, done.err
+    assert "next: luksafe" in done.out
+    check_access(world, volume, content)
+    if volume.kind.is_detached:
+        assert digest(volume.disk) == before
+        return
+    undone = world.run("undo", volume.disk, "--yes")
+    assert undone.status == 0, undone.err
+    assert digest(volume.disk) == before
+
+
+@pytest.fixture
+def identity(world: World) -> Path:
+    path = world.folder / "identity.txt"
+    path.write_text(f"{samples.age_identity()}\n")
+    return path
+
+
+every_kind = pytest.mark.parametrize("volume", KINDS, indirect=True)
+
+
+@every_kind
+def test_from_the_packet_alone(world: World, volume: LostVolume, content: bytes, identity: Path) -> None:
+    packet = save(world, volume, "--recipient", samples.age_identity().to_public())
+    packet.with_suffix(".json").unlink()
+    rebuilt(world, volume, content, packet, "--identity", identity)
+
+
+@every_kind
+def test_from_the_sheet_of_a_packet(world: World, volume: LostVolume, content: bytes) -> None:
+    packet = save(world, volume, "--recipient", "passphrase", "--packet-key-file", world.folder / "words")
+    assert world.run("paper", "print", packet, "sheet.pdf").status == 0
+    shutil.rmtree(world.folder / "stick")
+    scan = lost.scanned(world.folder / "sheet.pdf", world.folder / "scan")
+    rebuilt(world, volume, content, scan, "--key-file", world.folder / "words")
+
+
+@every_kind
+def test_from_three_of_five_share_sheets(world: World, volume: LostVolume, content: bytes) -> None:
+    shares = world.folder / "shares"
+    shares.mkdir()
+    packet = save(world, volume, "--shares", "3/5", "--shares-dir", shares)
+    packet.with_suffix(".json").unlink()
+    scans: list[object] = []
+    for number, share in enumerate(sorted(shares.iterdir())):
+        sheet = world.folder / f"{number}.pdf"
+        assert world.run("paper", "print", share, sheet).status == 0
+        if number in (0, 2, 4):
+            scans += ["--share", lost.scanned(sheet, world.folder / f"scan{number}")]
+        sheet.unlink()
+    shutil.rmtree(shares)
+    assert apply(world, volume, packet, *scans[:4], "--dry-run").status == 2  # two are too few
+    rebuilt(world, volume, content, packet, *scans)
+
+
+@every_kind
+def test_from_the_sheet_of_a_volume_key(world: World, volume: LostVolume, content: bytes) -> None:
+    """The key from a picture, the command with every parameter from the text of the sheet."""
+    (world.folder / "vk").write_bytes(volume.volume_key)
+    options = ("--kind", "volume-key", "--opens", volume.disk, *volume.header_options)
+    assert world.run("paper", "print", "vk", "sheet.pdf", *options).status == 0
+    scan = lost.scanned(world.folder / "sheet.pdf", world.folder / "scan")
+    volume.lose()
+    before = digest(volume.disk)
+    assert world.run("paper", "read", scan, "--output", "volume.key").status == 0
+    command = printed_command(world.folder / "sheet.pdf", "luksafe rebuild")
+    words = [{"DEVICE": str(volume.disk)}.get(word, word) for word in shlex.split(command)]
+    detached = ("--to", volume.header) if volume.kind.is_detached else ()
+    options = ("--new-key-file", world.folder / "new", *lost.CHEAP, *detached, "--yes")
+    ran = world.run(*words[1:], *options)
+    assert ran.status == 0, ran.err
+    check_access(world, volume, content)
+    if not volume.kind.is_detached:
+        assert world.run("undo", volume.disk, "--yes").status == 0
+    assert digest(volume.disk) == before
+
+
+def printed_command(sheet: Path, start: str) -> str:
+    """A command as it stands on the paper, from its first words to the end of its paragraph."""
+    document = pypdfium2.PdfDocument(sheet)
+    lines = [line for page in document for line in page.get_textpage().get_text_bounded().splitlines()]
+    document.close()
+    at = next(number for number, line in enumerate(lines) if start in line)
+    found = lines[at][lines[at].index(start) :]
+    for line in lines[at + 1 :]:
+        if not line.startswith(("  ", "--")) and "--" not in line[:40]:
+            break
+        found += " " + line.strip()
+    return found
