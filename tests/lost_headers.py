@@ -1,4 +1,4 @@
-"""Volumes with a file system, made with cryptsetup and OpenSSL, that lose their header; and sheets as a scanner sees them."""
+"""Volumes with a file system, made with cryptsetup and OpenSSL, that lose it; sheets as a scanner sees them."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class LostVolume:
 
 
 @cache
-def file_hashes() -> dict[str, bytes]:
-    """The files in the file system, by name."""
+def files() -> dict[str, bytes]:
+    """The files in the file system: name and content."""
     source = random.Random(7)
     return {f"file{n}": source.randbytes(1000 + 300_000 * n) for n in range(5)}
 
@@ -84,7 +84,7 @@ def plaintext(folder: Path) -> bytes:
     """An ext4 file system with these files."""
     root, image = folder / "root", folder / "ext4"
     root.mkdir()
-    for name, data in file_hashes().items():
+    for name, data in files().items():
         (root / name).write_bytes(data)
     options = ["-q", "-d", str(root), "-U", "11111111-2222-4333-8444-555555555555", "-E", "lazy_itable_init=0"]
     run("mkfs.ext4", *options, str(image), f"{FILE_SYSTEM_BYTES >> 10}k")
@@ -122,11 +122,13 @@ def encrypt(kind: Kind, key: bytes, content: bytes) -> bytes:
     """As dm-crypt does it, with OpenSSL alone."""
     if kind.cipher == XTS:
         return encrypt_xts(key, content, sector_size=kind.sector_size)
-    salted = Cipher(algorithms.AES(hashlib.sha256(key).digest()), modes.ECB()).encryptor()  # noqa: S305  ESSIV
+    salted = Cipher(algorithms.AES(hashlib.sha256(key).digest()), modes.ECB()).encryptor()
     sectors = []
     for at in range(0, len(content), kind.sector_size):
         iv = salted.update((at // 512).to_bytes(16, "little"))
-        sectors.append(Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor().update(content[at : at + kind.sector_size]))
+        sectors.append(
+            Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor().update(content[at : at + kind.sector_size])
+        )
     return b"".join(sectors)
 
 

@@ -77,17 +77,31 @@ def test_apply_gives_a_new_passphrase(
     assert len(list(world.vault.glob("*/*.hdr.gz"))) == 2
 
 
-def test_apply_on_a_destroyed_header_points_to_rebuild(
-    world: World, recipient: str, identity: Path, new_key: Path
-) -> None:
+@needs_cryptsetup
+def test_check_and_list_mention_packets(world: World, recipient: str) -> None:
     disk = world.image()
-    packet = save(world, disk, "--recipient", recipient)
-    gone = bytes(1 << 20) + disk.read_bytes()[1 << 20 :]
-    disk.write_bytes(gone)
-    ran = world.run("escrow", "apply", packet, disk, "--identity", identity, "--new-key-file", new_key, "--yes")
-    assert ran.status == 12
-    assert f"luksafe rebuild {disk} --packet {packet}" in ran.err
-    assert disk.read_bytes() == gone
+    packet = save(world, disk, "--recipient", recipient, "--recovery-key")
+    for verb in (("check", disk), ("list",), ("list", disk)):
+        text = world.run(*verb).out
+        assert f"packet {packet}: passphrase for x25519 {recipient[:20]}, made just now, verified just now" in text
+    [seen] = world.run("check", disk, "--json").json["volumes"]
+    assert (seen["packets"][0]["id"], seen["packets"][0]["stale"], seen["notes"]) == (packet, "", [])
+    subprocess.run(["cryptsetup", "-q", "luksKillSlot", str(disk), "1"], check=True)
+    [seen] = world.run("check", disk, "--json").json["volumes"]
+    assert seen["packets"][0]["stale"] == "keyslot 1 was killed"
+    assert [note["code"] for note in seen["notes"]] == ["packet-stale"]
+    assert f"luksafe escrow verify {packet} {disk}" in world.run("check", disk).out
+    assert world.run("list", "--json").json["packets"][0]["uuid"] == UUID
+
+
+def test_many_packets_and_no_backup(world: World, recipient: str) -> None:
+    disk = world.image()
+    for _ in range(5):
+        save(world, disk, "--recipient", recipient)
+    text = world.run("list").out
+    assert "no backup of its header" in text
+    assert text.count(": volume-key for ") == 3
+    assert f"and 2 more packets: luksafe escrow show {UUID}" in text
 
 
 def test_apply_with_a_packet_of_another_key_is_refused(

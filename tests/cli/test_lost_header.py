@@ -1,8 +1,9 @@
-"""The header is gone, and there is a packet, or paper, or some of the shares: the commands that a user types to get in."""
+"""The header is gone; there is a packet, or paper, or some of the shares: the commands that a user types to get in."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shlex
 import shutil
 import subprocess
@@ -11,9 +12,13 @@ from pathlib import Path
 import escrow_samples as samples
 import lost_headers as lost
 import pypdfium2
+import pyrage
 import pytest
+import sheet_examples as examples
 from cli.conftest import Ran, World
 from lost_headers import KINDS, LostVolume
+
+from luksafe.paper.pdf import render_pdf
 
 TOOLS = ("cryptsetup", "mkfs.ext4", "pdftoppm")
 missing = [tool for tool in TOOLS if shutil.which(tool) is None]
@@ -104,6 +109,7 @@ def test_from_the_packet_alone(world: World, volume: LostVolume, content: bytes,
     rebuilt(world, volume, content, packet, "--identity", identity)
 
 
+@pytest.mark.slow
 @every_kind
 def test_from_the_sheet_of_a_packet(world: World, volume: LostVolume, content: bytes) -> None:
     packet = save(world, volume, "--recipient", "passphrase", "--packet-key-file", world.folder / "words")
@@ -113,6 +119,7 @@ def test_from_the_sheet_of_a_packet(world: World, volume: LostVolume, content: b
     rebuilt(world, volume, content, scan, "--key-file", world.folder / "words")
 
 
+@pytest.mark.slow
 @every_kind
 def test_from_three_of_five_share_sheets(world: World, volume: LostVolume, content: bytes) -> None:
     shares = world.folder / "shares"
@@ -131,6 +138,7 @@ def test_from_three_of_five_share_sheets(world: World, volume: LostVolume, conte
     rebuilt(world, volume, content, packet, *scans)
 
 
+@pytest.mark.slow
 @every_kind
 def test_from_the_sheet_of_a_volume_key(world: World, volume: LostVolume, content: bytes) -> None:
     """The key from a picture, the command with every parameter from the text of the sheet."""
@@ -165,3 +173,103 @@ def printed_command(sheet: Path, start: str) -> str:
             break
         found += " " + line.strip()
     return found
+
+
+some_kinds = pytest.mark.parametrize("volume", ["luks1-essiv-odd", "luks2-xts-4096-odd"], indirect=True)
+
+
+@some_kinds
+@pytest.mark.parametrize("verb", ["apply", "rebuild"])
+def test_a_packet_of_another_volume_is_refused(
+    world: World, volume: LostVolume, content: bytes, identity: Path, verb: str
+) -> None:
+    (world.folder / "other").mkdir()
+    other = lost.make_volume(volume.kind, world.folder / "other", content)
+    packet = save(world, other, "--recipient", samples.age_identity().to_public())
+    volume.lose()
+    before = digest(volume.disk)
+    assert apply_as(verb, world, volume, packet, identity) == 14
+    assert digest(volume.disk) == before
+
+
+ALTERED = {
+    "sector-size": ({"sector_size": 2048}, "canary"),
+    "iv-offset": ({"iv_tweak": "8"}, "canary"),
+    "data-offset": ({"offset": str(20 << 20)}, "noise"),
+}
+
+
+@pytest.mark.parametrize("volume", ["luks2-xts-4096-odd"], indirect=True)
+@pytest.mark.parametrize("name", ALTERED)
+@pytest.mark.parametrize("verb", ["apply", "rebuild"])
+def test_altered_parameters_are_refused(world: World, volume: LostVolume, identity: Path, verb: str, name: str) -> None:
+    packet = save(world, volume, "--recipient", samples.age_identity().to_public())
+    changes, why = ALTERED[name]
+    document = json.loads(pyrage.decrypt(packet.read_bytes(), [samples.age_identity()]))
+    document["volume"]["segments"]["0"] |= changes
+    altered = pyrage.encrypt(json.dumps(document).encode(), [samples.age_identity().to_public()])
+    packet.with_suffix(".json").unlink()
+    packet.write_bytes(altered)
+    volume.lose()
+    before = digest(volume.disk)
+    assert apply_as(verb, world, volume, packet, identity) == 14
+    planned = world.run("escrow", "apply", packet, volume.disk, "--identity", identity, "--dry-run")
+    assert why in planned.out + planned.err
+    assert digest(volume.disk) == before
+
+
+def apply_as(verb: str, world: World, volume: LostVolume, packet: Path, identity: Path) -> int:
+    options = ("--identity", identity, "--new-key-file", world.folder / "new", *lost.CHEAP, "--yes")
+    if verb == "apply":
+        return world.run("escrow", "apply", packet, volume.disk, *options).status
+    return world.run("rebuild", volume.disk, "--packet", packet, *options).status
+
+
+@pytest.mark.parametrize("volume", ["luks2-xts-4096-detached"], indirect=True)
+def test_a_detached_header_goes_into_a_new_file_only(world: World, volume: LostVolume, identity: Path) -> None:
+    packet = save(world, volume, "--recipient", samples.age_identity().to_public())
+    volume.header.write_bytes(bytes(1 << 20))
+    before = digest(volume.disk), digest(volume.header)
+    opener = ("--identity", identity, "--new-key-file", world.folder / "new", "--yes")
+    for header in (("--header", volume.header), ()):
+        ran = world.run("escrow", "apply", packet, volume.disk, *header, *opener)
+        assert ran.status in (2, 12)
+        assert f"luksafe escrow apply {packet} {volume.disk} --header NEW-FILE" in ran.err
+    assert (digest(volume.disk), digest(volume.header)) == before
+
+
+@pytest.mark.parametrize("volume", ["luks1-xts"], indirect=True)
+def test_zeros_that_reach_into_the_data(world: World, volume: LostVolume, content: bytes, identity: Path) -> None:
+    """What cannot be told from noise is not written over without a word; what is left of the data is as it was."""
+    packet = save(world, volume, "--recipient", samples.age_identity().to_public())
+    lost_data = 4 << 20
+    with volume.disk.open("r+b") as file:
+        file.write(bytes(lost.LOST_BYTES + lost_data))
+    ran = apply(world, volume, packet, "--identity", identity, "--yes")
+    if ran.status == 14:
+        ran = apply(world, volume, packet, "--identity", identity, "--allow-noise", "--yes")
+    assert ran.status == 0, ran.err
+    assert world.run("extract", volume.disk, "out", "--key-file", world.folder / "new").status in (0, 3)
+    assert (world.folder / "out").read_bytes()[lost_data:] == content[lost_data:]
+
+
+def test_what_is_on_a_scan_instead_is_said(world: World, identity: Path) -> None:
+    for name, make in (("share", examples.share), ("volume-key", examples.volume_key)):
+        sheet = world.folder / f"{name}.pdf"
+        sheet.write_bytes(render_pdf(make()))
+        ran = world.run("escrow", "open", sheet, "--identity", identity)
+        assert (ran.status, f"a sheet of the kind {name}, and no packet" in ran.err) == (12, True), ran.err
+    blank = world.folder / "blank"
+    blank.mkdir()
+    ran = world.run("escrow", "open", blank, "--identity", identity)
+    assert ran.status == 12
+    assert "no code of a luksafe sheet" in ran.err
+    sheets = [world.folder / f"packet{seed}.pdf" for seed in (1, 2)]
+    for seed, sheet in enumerate(sheets):
+        sheet.write_bytes(render_pdf(examples.packet(seed=seed)))
+        sheet.rename(blank / sheet.name)
+    ran = world.run("escrow", "open", blank, "--identity", identity)
+    assert ran.status == 2
+    assert "shows 2 packets" in ran.err
+    ran = world.run("escrow", "open", "packet", "--share", world.folder / "volume-key.pdf")
+    assert ran.status == 15

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, plain, verb
+from luksafe.cli.packet_lines import packet_lines
 from luksafe.cli.targets import header_option
 from luksafe.cli.text import bad, good
 from luksafe.errors import NotFound
@@ -50,6 +51,8 @@ def _print_volume(app: App, volume: VolumeCheck) -> None:
         proven = f"proven {volume.proven}" if volume.proven else "never proven"
         have = f"{len(volume.copies)} of {volume.wanted_copies} copies"
         click.echo(f"  backup {volume.backup_id[:12]}, {have} ({', '.join(volume.copies) or 'none'}), {proven}")
+    for line in packet_lines(volume.packets, volume.uuid, app.workspace().now()):
+        click.echo(f"  {line}")
     for reason in volume.reasons:
         _print_reason(reason)
     for note in volume.notes:

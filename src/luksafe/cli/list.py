@@ -1,36 +1,46 @@
-"""``luksafe list``: volumes and their backups."""
+"""``luksafe list``: volumes, their backups and their escrow packets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from luksafe.cli.app import App, verb
-from luksafe.cli.text import dim, good, human_age, table
+from luksafe.cli.app import App, plain, verb
+from luksafe.cli.packet_lines import packet_lines
+from luksafe.cli.text import age_of, dim, good, table
 from luksafe.errors import NotFound
 from luksafe.luks.model import Json
+from luksafe.ops.check import packets_of
 from luksafe.ops.record import uuid_of
 from luksafe.ops.target import open_target
 from luksafe.vault.backup import Backup
+
+if TYPE_CHECKING:
+    from luksafe.ops.escrow.summary import PacketSummary
 
 
 @verb
 @click.argument("target", required=False)
 @click.option("--forgotten", is_flag=True, help="Show forgotten backups too.")
 def command(app: App, target: str | None, forgotten: bool) -> int:
-    """List volumes and their backups; with TARGET (a device, UUID, label or backup) those of one volume."""
+    """List volumes, their backups and packets; with TARGET (a device, UUID, label or backup) those of one volume."""
     uuid = _uuid(app, target) if target else None
     try:
         with app.workspace().open_vault() as vault:
             backups = vault.backups(uuid, with_forgotten=forgotten)
-            wanted = vault.config.copies
+            wanted, packets = vault.config.copies, packets_of(vault, uuid)
     except NotFound:
-        backups, wanted = [], 3
+        backups, wanted, packets = [], 3, ()
     app.emit(
-        {"backups": [to_json(backup) for backup in backups], "wanted_copies": wanted},
-        lambda: _print(app, backups, wanted),
+        {
+            "backups": [to_json(backup) for backup in backups],
+            "wanted_copies": wanted,
+            "packets": [plain(packet) for packet in packets],
+        },
+        lambda: _print(app, backups, wanted, packets),
     )
     return 0
 
@@ -75,11 +85,9 @@ def _active(backup: Backup) -> list[Json]:
     return [s for s in slots if isinstance(s, dict) and s.get("state") not in (None, "inactive")]
 
 
-def _print(app: App, backups: Sequence[Backup], wanted: int) -> None:
+def _print(app: App, backups: Sequence[Backup], wanted: int, packets: Sequence[PacketSummary]) -> None:
     if not backups:
         click.echo("no backups yet")
-        click.echo("next: luksafe backup DEVICE   (or: luksafe backup --all)")
-        return
     now = app.workspace().now()
     for uuid in dict.fromkeys(backup.record.uuid for backup in backups):
         of_volume = [backup for backup in backups if backup.record.uuid == uuid]
@@ -97,20 +105,25 @@ def _print(app: App, backups: Sequence[Backup], wanted: int) -> None:
             elif backup is not None:
                 line = dim(line, colored=colored)
             click.echo(line)
+        _print_packets([packet for packet in packets if packet.uuid == uuid], uuid, now)
+    shown = {backup.record.uuid for backup in backups}
+    for uuid in dict.fromkeys(packet.uuid for packet in packets if packet.uuid not in shown):
+        click.echo(f"{uuid or '(no UUID)'}  no backup of its header")
+        _print_packets([packet for packet in packets if packet.uuid == uuid], uuid, now)
+    if not backups:
+        click.echo("next: luksafe backup DEVICE   (or: luksafe backup --all)")
+
+
+def _print_packets(packets: Sequence[PacketSummary], uuid: str, now: datetime) -> None:
+    for line in packet_lines(packets, uuid, now):
+        click.echo(f"  {line}")
 
 
 def _row(app: App, backup: Backup, wanted: int, now: datetime) -> tuple[str, ...]:
     record = backup.record
     state = "forgotten" if backup.tombstone else "current" if backup.is_current else "older"
-    taken = _age(record.created, now)
-    proven = _age(backup.proofs[-1].when, now) if backup.proofs else "never"
+    taken = age_of(record.created, now)
+    proven = age_of(backup.proofs[-1].when, now) if backup.proofs else "never"
     slots = ",".join(str(slot["slot"]) for slot in _active(backup)) or "-"
     seqid = f"{record.luks or 'damaged'}" + (f"/{record.seqid}" if record.seqid else "")
     return backup.id[:12], state, taken, record.host[:14], seqid, slots, f"{len(backup.copies)}/{wanted}", proven
-
-
-def _age(timestamp: str, now: datetime) -> str:
-    try:
-        return human_age(datetime.fromisoformat(timestamp), now)
-    except (ValueError, TypeError):
-        return timestamp or "unknown"

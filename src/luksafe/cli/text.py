@@ -28,6 +28,14 @@ def human_age(then: datetime, now: datetime) -> str:
     return "just now"
 
 
+def age_of(timestamp: str, now: datetime) -> str:
+    """The age of a stored timestamp; the text itself where it is none."""
+    try:
+        return human_age(datetime.fromisoformat(timestamp), now)
+    except (ValueError, TypeError):
+        return timestamp or "unknown"
+
+
 def count(number: int, noun: str) -> str:
     """``1 keyslot``, ``2 keyslots``, ``no keyslots``."""
     if number == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from luksafe.device.discover import find_luks_devices
 from luksafe.device.identity import DeviceFacts, describe
@@ -26,6 +26,9 @@ from luksafe.reader import BytesReader
 from luksafe.vault.backup import Backup
 from luksafe.vault.report import Check
 from luksafe.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from luksafe.ops.escrow.summary import PacketSummary
 
 State = Literal["safe", "at-risk", "unprotected", "unknown"]
 UNIMPORTANT_CHANGES = frozenset({"seqid-changed"})
@@ -53,6 +56,7 @@ class VolumeCheck:
     wanted_copies: int = 0
     proven: str = ""
     backup_id: str = ""
+    packets: tuple[PacketSummary, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
     chosen = _best_match(vault, current, live, target)
     reasons += _drift_reasons(chosen.changes, device)
     copies = _good_copies(vault, stores, chosen.backup, facts)
+    packets = packets_of(vault, uuid, live)
     reasons += _copy_reasons(vault, copies)
     reasons += _proof_reasons(chosen.backup, chosen.header, device)
     return VolumeCheck(
@@ -131,12 +136,30 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
         uuid=uuid,
         state="at-risk" if reasons else "safe",
         reasons=tuple(reasons),
-        notes=tuple(_notes(vault, uuid, chosen.backup, chosen.header)),
+        notes=(*_notes(vault, uuid, chosen.backup, chosen.header), *_stale_packets(packets, device)),
         copies=tuple(copies),
         wanted_copies=vault.config.copies,
         proven=chosen.backup.proofs[-1].when if chosen.backup.proofs else "",
         backup_id=chosen.backup.id,
+        packets=packets,
     )
+
+
+def packets_of(vault: Vault, uuid: str | None, live: Header | None = None) -> tuple[PacketSummary, ...]:
+    """The escrow packets of a volume (of all with None), compared with its header where that is at hand."""
+    stored = vault.packets(uuid)
+    if not stored:
+        return ()
+    from luksafe.ops.escrow.summary import summarise  # costs start-up time, and few volumes have packets
+
+    return summarise(stored, live)
+
+
+def _stale_packets(packets: Sequence[PacketSummary], device: str) -> Iterator[Reason]:
+    for packet in packets:
+        if packet.stale:
+            text = f"escrow packet {packet.id} opens it no longer: {packet.stale}"
+            yield Reason("packet-stale", text, f"luksafe escrow verify {packet.id} {device}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from luksafe.cli.text import count, table
 from luksafe.escrow.recipients.interface import OPEN_WITH
 from luksafe.luks.model import Json
 from luksafe.ops.escrow.found import FoundPacket, find_packet, packets_in_vault
+from luksafe.ops.escrow.summary import sealed_for
 from luksafe.vault.name import is_uuid
 
 
@@ -79,17 +80,7 @@ def _row(found: FoundPacket) -> tuple[str, ...]:
     if public is None:
         return (found.vault_id[:16], "?", "?", found.packet.scheme, "?", proven)
     kinds = ", ".join(public.kinds)
-    return (public.packet_id, public.uuid, kinds, _whom(found), f"{public.when:%Y-%m-%d}", proven)
-
-
-def _whom(found: FoundPacket) -> str:
-    public = found.public
-    if public is None or not public.recipients:
-        return found.packet.scheme
-    if public.shares:
-        return f"{public.shares.threshold} of {public.shares.count} shares"
-    first, *others = public.recipients
-    return f"{first.kind} {first.name[:20]}" + (f" and {len(others)} more" if others else "")
+    return (public.packet_id, public.uuid, kinds, sealed_for(found), f"{public.when:%Y-%m-%d}", proven)
 
 
 def _lines(found: FoundPacket) -> Iterator[str]:

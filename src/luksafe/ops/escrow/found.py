@@ -51,7 +51,7 @@ def find_packet(workspace: Workspace, text: str) -> FoundPacket:
     if os.path.lexists(text) and not text.startswith(VAULT_PREFIX):
         path = Path(text)
         return _from_sheet(path) if is_scan(path) else read_packet_file(path)
-    return _taken(find_stored(workspace, text.removeprefix(VAULT_PREFIX)))
+    return read_stored(find_stored(workspace, text.removeprefix(VAULT_PREFIX)))
 
 
 def _from_sheet(path: Path) -> FoundPacket:
@@ -78,7 +78,7 @@ def find_stored(workspace: Workspace, name: str) -> StoredPacket:
 
 def packets_in_vault(workspace: Workspace, uuid: str | None = None) -> list[FoundPacket]:
     """All packets of the vault, or those of one volume; damaged ones are left out (``luksafe stores check``)."""
-    return [_taken(found) for found in _stored(workspace, uuid) if found.sealed is not None]
+    return [read_stored(found) for found in _stored(workspace, uuid) if found.sealed is not None]
 
 
 def _stored(workspace: Workspace, uuid: str | None = None) -> list[StoredPacket]:
@@ -112,7 +112,8 @@ def _public_part(found: StoredPacket) -> PublicPart | None:
         return None
 
 
-def _taken(found: StoredPacket) -> FoundPacket:
+def read_stored(found: StoredPacket) -> FoundPacket:
+    """A packet of the vault. Raises DamagedInput when no copy is whole."""
     if found.sealed is None:
         raise DamagedInput(
             f"every copy of packet {found.id} that is here is damaged", hint="mount the other stores: luksafe sync"
