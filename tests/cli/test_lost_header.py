@@ -273,3 +273,17 @@ def test_what_is_on_a_scan_instead_is_said(world: World, identity: Path) -> None
     assert "shows 2 packets" in ran.err
     ran = world.run("escrow", "open", "packet", "--share", world.folder / "volume-key.pdf")
     assert ran.status == 15
+
+
+def test_data_that_do_not_tell_are_not_taken_for_another_disks(world: World, identity: Path) -> None:
+    """A canary proves that key and parameters belong together, not that they are of this device."""
+    disk, other = world.image(), world.image("other.img", bytes(5 << 20))
+    recipient = samples.age_identity().to_public()
+    ran = world.run("escrow", "save", disk, "--key-file", world.key_file, "--recipient", recipient, "--json")
+    packet = ran.json["packets"][0]["id"]
+    opener = ("--identity", identity, "--new-key-file", world.key_file, *lost.CHEAP, "--yes")
+    ran = world.run("escrow", "apply", packet, other, *opener)
+    assert (ran.status, "size_bytes" in ran.err, "--allow-unproven" in ran.err) == (14, True, True)
+    assert not any(other.read_bytes())
+    disk.write_bytes(bytes(disk.stat().st_size))
+    assert world.run("escrow", "apply", packet, disk, *opener).status == 0

@@ -49,7 +49,7 @@ class SourceOptions:
         """The key, from where the options say."""
         if self.packet:
             opened = openers.open(app, find_packet(app.workspace(), self.packet))
-            return key_of_packet(opened.contents, f"packet {opened.contents.packet_id}")
+            return key_of_packet(opened.contents, f"packet {opened.contents.packet_id}", volume.facts)
         if self.volume_key_file:
             key = read_key_file(self.volume_key_file)
             return KeySource(key, f"the volume key in {self.volume_key_file}", stated.parameters(), stated.uuid or "")

@@ -99,9 +99,10 @@ def _rebuild(
     else:
         app.say(f"{device} has no usable header: a new one is made round the volume key")
     to_file = Path(header_file) if header_file else None
-    source = key_of_packet(contents, f"packet {contents.packet_id}")
-    with look(device) as volume, gather(app.workspace(), volume, source) as known:
-        return carry_out(app, volume, known, new_key, to_file=to_file, dry_run=dry_run, accepted=accepted)
+    with look(device) as volume:
+        source = key_of_packet(contents, f"packet {contents.packet_id}", volume.facts)
+        with gather(app.workspace(), volume, source) as known:
+            return carry_out(app, volume, known, new_key, to_file=to_file, dry_run=dry_run, accepted=accepted)
 
 
 def _require_rebuildable(contents: Contents, target: Target, device: str, packet: str, header_file: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
+from luksafe.device.identity import DeviceFacts
 from luksafe.errors import DamagedInput, KeyRejected, LuksafeError, Refused, Unsupported
 from luksafe.escrow.canary import CipherParameters, check_canary
 from luksafe.escrow.contents import Contents
@@ -22,8 +23,8 @@ from luksafe.secret import SecretBytes
 MAX_HEADER_BYTES = 64 << 20
 
 
-def key_of_packet(contents: Contents, name: str) -> KeySource:
-    """Key and parameters of an opened packet; its canary must fit them.
+def key_of_packet(contents: Contents, name: str, facts: DeviceFacts | None = None) -> KeySource:
+    """Key and parameters of an opened packet; its canary must fit them. ``facts`` are of the device at hand.
 
     Raises Refused where it does not, KeyRejected for a packet whose secret gives no volume key, DamagedInput.
     """
@@ -38,7 +39,25 @@ def key_of_packet(contents: Contents, name: str) -> KeySource:
         uuid=contents.volume.uuid,
         headers=headers,
         proofs=tuple(_canary_proof(contents, key, name)),
+        doubt=_doubt(contents, facts) if facts else "",
     )
+
+
+def _doubt(contents: Contents, facts: DeviceFacts) -> str:
+    """Why the device is not the one of which the packet was made, empty when nothing says so.
+
+    The canary proves that key and parameters belong together, not that they are of this device.
+    """
+    now = {
+        "size_bytes": facts.size_bytes,
+        "serial": facts.serial,
+        "wwn": facts.wwn,
+        "partuuid": facts.partition.uuid if facts.partition else "",
+    }
+    other = [
+        f"{n} {contents.device[n]}, not {now[n]}" for n in now if now[n] and contents.device.get(n, now[n]) != now[n]
+    ]
+    return f"the packet was made of a device with {'; '.join(other)}" if other else ""
 
 
 def parameters_of_packet(volume: VolumeParameters) -> Parameters:

@@ -56,7 +56,10 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """Where the key is from, in words, and what its source says: parameters (or the UUID alone), headers, proofs."""
+    """Where the key is from, in words, and what its source says: parameters (or the UUID alone), headers, proofs.
+
+    ``doubt`` says what speaks against this device being the one that the source is of.
+    """
 
     key: SecretBytes
     origin: str
@@ -64,6 +67,7 @@ class KeySource:
     uuid: str = ""
     headers: tuple[FoundHeader, ...] = ()
     proofs: tuple[KeyProof, ...] = ()
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ class Known:
     proofs: tuple[KeyProof, ...] = ()
     notes: tuple[str, ...] = field(default=())
     least_seqid: int = 1
+    doubt: str = ""
 
     def __enter__(self) -> Self:
         return self
@@ -124,8 +129,9 @@ def gather(workspace: Workspace, volume: Volume, source: KeySource, limits: KdfL
         origin=source.origin,
         base=base,
         proofs=tuple(proofs),
-        notes=notes,
+        notes=(*notes, source.doubt) if source.doubt else notes,
         least_seqid=_next_seqid(headers, parameters.uuid),
+        doubt=source.doubt,
     )
 
 

@@ -50,7 +50,9 @@ def judge(volume: Volume, known: Known, new: NewHeader) -> Confidence:
     dangers = []
     if data == "noise":
         dangers.append(Danger("data-noise", words, "--allow-noise"))
-    if not by and data == "unknown":
+    if data == "unknown" and known.doubt:
+        dangers.append(Danger("unproven", f"{known.doubt}, and {words}", "--allow-unproven"))
+    elif not by and data == "unknown":
         dangers.append(Danger("unproven", f"nothing proves this key: {words}", "--allow-unproven"))
     return Confidence("; ".join(said), data, data == "sense", tuple(dangers))
 
