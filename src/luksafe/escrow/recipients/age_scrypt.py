@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from luksafe.errors import DamagedInput, KeyRejected, Unsupported
 from luksafe.secret import SecretBytes
 
-MAX_LOG_N = 22  # 4 GiB of memory; age itself refuses more
+MOST_WORK = 22  # 2^22 blocks of 1 KiB are 4 GiB; age itself refuses more
 CHUNK_BYTES = (64 << 10) + 16
 ARMOR = re.compile(rb"-----BEGIN AGE ENCRYPTED FILE-----\s(.*)-----END AGE ENCRYPTED FILE-----\s*", re.DOTALL)
 HEADER = re.compile(
@@ -42,8 +42,11 @@ def _unseal(data: bytes, passphrase: SecretBytes) -> bytes:
     if header is None:
         raise DamagedInput("the sealed packet is damaged: its header is not as age has it", hint="take another copy")
     signed, salt, log_n, wrapped, mac = header.groups()
-    if int(log_n) > MAX_LOG_N:
-        raise Unsupported(f"the packet asks for scrypt with 2^{int(log_n)} rounds", hint="open it with: age -d")
+    if int(log_n) > MOST_WORK:
+        raise Unsupported(
+            f"the packet asks for 2^{int(log_n)} blocks of scrypt; age refuses more than 2^{MOST_WORK}",
+            hint="luksafe and age do not make such files: take another copy of the packet",
+        )
     file_key = _file_key(_decoded(salt), int(log_n), _decoded(wrapped), passphrase)
     tag = hmac.HMAC(_derived(file_key, b"", b"header"), hashes.SHA256())
     tag.update(signed)
@@ -57,7 +60,13 @@ def _file_key(salt: bytes, log_n: int, wrapped: bytes, passphrase: SecretBytes) 
     try:
         return ChaCha20Poly1305(scrypt.derive(passphrase.reveal())).decrypt(bytes(12), wrapped, None)
     except InvalidTag:
-        raise KeyRejected("the passphrase does not open the packet") from None
+        raise KeyRejected("the packet does not open with this passphrase (or its first lines are damaged)") from None
+    except MemoryError:
+        raise Unsupported(
+            f"this packet needs {1 << log_n >> 10} MiB of memory to open",
+            hint="close other programs, or open it on a machine with more memory: age -d",
+            code="out-of-memory",
+        ) from None
 
 
 def _payload(cipher: ChaCha20Poly1305, payload: bytes) -> bytes:

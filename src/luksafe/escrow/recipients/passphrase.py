@@ -9,13 +9,12 @@ from typing import Literal
 import pyrage
 
 from luksafe.errors import DamagedInput, KeyRejected, Unsupported, UsageError
-from luksafe.escrow.recipients.age_scrypt import unseal_scrypt
+from luksafe.escrow.recipients.age_scrypt import MOST_WORK, unseal_scrypt
 from luksafe.escrow.recipients.interface import RecipientName, Unsealed, age_header_start, without_space
 from luksafe.secret import SecretBytes
 
 WRONG = "Decryption failed"
 TOO_MUCH_WORK = "Excessive work"
-MOST_WORK = 22  # 2^22 blocks of 1 KiB are 4 GiB; age itself refuses more
 _WORK_FACTOR = re.compile(rb"\n-> scrypt \S+ ([0-9]+)\n")
 
 
