@@ -162,16 +162,13 @@ def test_from_the_sheet_of_a_volume_key(world: World, volume: LostVolume, conten
 
 
 def printed_command(sheet: Path, start: str) -> str:
-    """A command as it stands on the paper, from its first words to the end of its paragraph."""
+    """A command as it stands on the paper: a backslash at the end of a line continues it."""
     document = pypdfium2.PdfDocument(sheet)
-    lines = [line for page in document for line in page.get_textpage().get_text_bounded().splitlines()]
+    lines = iter([line.strip() for page in document for line in page.get_textpage().get_text_bounded().splitlines()])
     document.close()
-    at = next(number for number, line in enumerate(lines) if start in line)
-    found = lines[at][lines[at].index(start) :]
-    for line in lines[at + 1 :]:
-        if not line.startswith(("  ", "--")) and "--" not in line[:40]:
-            break
-        found += " " + line.strip()
+    found = next(line[line.index(start) :] for line in lines if start in line)
+    while found.endswith("\\"):
+        found = found[:-1] + next(lines)
     return found
 
 
