@@ -49,15 +49,13 @@ class KeyOptions:
         return read_key_file(self.volume_key_file or "-")
 
 
-def key_options_without_packet(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The key options of a verb that opens no packet."""
-    run = key_options(function)
-    run.__dict__["__click_params__"] = [p for p in run.__dict__["__click_params__"] if p.name != "packet"]
-    return run
-
-
 def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The key options; the function gets them as one ``key: KeyOptions``."""
+    return key_options_without_packet(click.option("--packet", help="An escrow packet that holds the key.")(function))
+
+
+def key_options_without_packet(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The key options of a verb that opens no packet."""
 
     def run(*args: Any, **options: Any) -> Any:
         values = {name: options.pop(name) for name in KEY_OPTION_NAMES if name in options}
@@ -73,7 +71,6 @@ def key_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--keyfile-size", type=click.IntRange(1), help="Bytes to read from the key file."),
             click.option("--key-slot", type=click.IntRange(0, 31), help="Try this keyslot only."),
             click.option("--volume-key-file", help="The volume key itself, raw bytes."),
-            click.option("--packet", help="An escrow packet that holds the key."),
             click.option("--max-kdf-memory", type=click.IntRange(1), help="Let a keyslot use this much memory (KiB)."),
             click.option("--max-kdf-time", type=click.IntRange(1), help="Let it take this many Argon2 passes per GiB."),
             click.option("--max-kdf-iterations", type=click.IntRange(1), help="Let it take this many iterations."),
