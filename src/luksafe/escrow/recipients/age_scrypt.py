@@ -37,16 +37,21 @@ def unseal_scrypt(sealed: bytes, passphrase: SecretBytes) -> bytes:
         raise DamagedInput("the sealed packet is damaged", hint="take another copy of it") from None
 
 
+def require_bearable(log_n: int) -> None:
+    """Raise Unsupported for a work factor that age itself refuses."""
+    if log_n > MOST_WORK:
+        raise Unsupported(
+            f"the packet asks for 2^{log_n} blocks of scrypt; age refuses more than 2^{MOST_WORK}",
+            hint="luksafe and age do not make such files: take another copy of the packet",
+        )
+
+
 def _unseal(data: bytes, passphrase: SecretBytes) -> bytes:
     header = HEADER.match(data)
     if header is None:
         raise DamagedInput("the sealed packet is damaged: its header is not as age has it", hint="take another copy")
     signed, salt, log_n, wrapped, mac = header.groups()
-    if int(log_n) > MOST_WORK:
-        raise Unsupported(
-            f"the packet asks for 2^{int(log_n)} blocks of scrypt; age refuses more than 2^{MOST_WORK}",
-            hint="luksafe and age do not make such files: take another copy of the packet",
-        )
+    require_bearable(int(log_n))
     file_key = _file_key(_decoded(salt), int(log_n), _decoded(wrapped), passphrase)
     tag = hmac.HMAC(_derived(file_key, b"", b"header"), hashes.SHA256())
     tag.update(signed)

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pyrage
 
-from luksafe.errors import DamagedInput, KeyRejected, Unsupported, UsageError
-from luksafe.escrow.recipients.age_scrypt import MOST_WORK, unseal_scrypt
+from luksafe.errors import DamagedInput, KeyRejected, UsageError
+from luksafe.escrow.recipients.age_scrypt import require_bearable, unseal_scrypt
 from luksafe.escrow.recipients.interface import RecipientName, Unsealed, age_header_start, without_space
 from luksafe.secret import SecretBytes
 
@@ -34,11 +34,8 @@ class Passphrase:
     def unseal(self, sealed: bytes) -> Unsealed:
         """Open an age file; a cost far beyond this machine is refused as Unsupported."""
         work = _WORK_FACTOR.search(age_header_start(sealed))
-        if work is not None and int(work[1]) > MOST_WORK:
-            raise Unsupported(
-                f"the packet asks for 2^{work[1].decode()} blocks of scrypt; age refuses more than 2^{MOST_WORK}",
-                hint="luksafe and age do not make such files: take another copy of the packet",
-            )
+        if work is not None:
+            require_bearable(int(work[1]))
         try:
             return Unsealed(SecretBytes(pyrage.passphrase.decrypt(without_space(sealed), self._text())))
         except pyrage.DecryptError as error:
