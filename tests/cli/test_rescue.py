@@ -273,7 +273,15 @@ def test_ways_as_json_and_what_is_no_conversation(world: World, disk: Path) -> N
     assert sha(disk) != before
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 9}', '{"format": 1, "guesses": [{}]}'])
+WHOLE = '"format": 1, "device": "d", "target_key": "k", "begun": ""'
+UNUSABLE = [
+    *("", "{}", "[]", '{"format": 9}', '{"format": 1, "guesses": [{}]}'),
+    f'{{{WHOLE}, "done": [{{}}]}}',
+    f'{{{WHOLE}, "step": "first"}}',
+]
+
+
+@pytest.mark.parametrize("text", UNUSABLE)
 def test_journal_of_something_else(world: World, disk: Path, text: str) -> None:
     with disk.open("r+b") as file:
         file.write(bytes(4096))

@@ -79,7 +79,7 @@ class Session:
         self._journal = before
         self._console.rule(f"You left a rescue of {before.device}, begun {before.begun}")
         for item in before.done[-8:]:
-            self._console.line(f"  {'done' if item['status'] in DONE_STATUSES else 'failed'}: {item['command']}")
+            self._console.line(f"  {'done' if item.status in DONE_STATUSES else 'failed'}: {item.command}")
         self._console.paragraph("It goes on from there; 'luksafe rescue --anew' begins anew.")
 
     def _copy_first(self, seen: Look) -> bool:
@@ -225,8 +225,8 @@ class Session:
     def _farewell(self) -> int:
         self._console.rule("The data can be read. What was done:")
         for item in self._journal.done:
-            if item["status"] in DONE_STATUSES:
-                self._console.line(f"  {item['command']}")
+            if item.status in DONE_STATUSES:
+                self._console.line(f"  {item.command}")
         device = shlex.quote(self._device)
         self._console.line()
         self._console.paragraph("Now, before anything else:")
@@ -234,4 +234,4 @@ class Session:
         self._console.line(f"  luksafe backup {device}      if the header on it is whole again")
         self._console.line("  then check the filesystem read-only first: fsck -n")
         self._console.line(f"  the first copy stays in {self._journal.copy_file}")
-        return 0 if all(item["status"] != EXIT_WARNINGS for item in self._journal.done) else EXIT_WARNINGS
+        return 0 if all(item.status != EXIT_WARNINGS for item in self._journal.done) else EXIT_WARNINGS

@@ -7,13 +7,23 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from luksafe.errors import DamagedInput, StoreError
 from luksafe.ops.rescue.model import Guess
 
 MAX_FILE_BYTES = 1 << 20
 _FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command that was run, as it was shown, and its exit status."""
+
+    command: str
+    status: int
+    when: str
 
 
 @dataclass
@@ -28,12 +38,12 @@ class Journal:
     way: str = ""
     step: int = 0
     is_finished: bool = False
-    done: list[dict[str, Any]] = field(default_factory=list)
+    done: list[Done] = field(default_factory=list)
     guesses: list[Guess] = field(default_factory=list)
 
     def note(self, command: str, status: int, when: str) -> None:
         """Add a command that was run."""
-        self.done.append({"command": command, "status": status, "when": when})
+        self.done.append(Done(command, status, when))
 
 
 def journal_folder(state_folder: Path, target_key: str) -> Path:
@@ -52,11 +62,10 @@ def read_journal(folder: Path) -> Journal | None:
         raise StoreError(f"{path} cannot be read: {problem.strerror}") from None
     try:
         members = json.loads(raw) if len(raw) <= MAX_FILE_BYTES else None
-        if not isinstance(members, dict) or members.pop("format") != _FORMAT:
+        if not isinstance(members, dict) or members.get("format") != _FORMAT:
             raise ValueError("another version")
-        members["guesses"] = [Guess(**guess) for guess in members["guesses"]]
-        return Journal(**members)
-    except (ValueError, KeyError, TypeError, RecursionError) as problem:
+        return msgspec.convert(members, Journal)
+    except (ValueError, msgspec.ValidationError, RecursionError) as problem:
         raise DamagedInput(
             f"{path} is no journal of a rescue ({problem})", hint=f"to begin anew, move it away: mv {path} {path}.old"
         ) from None
