@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +79,14 @@ def find_stored(workspace: Workspace, name: str) -> StoredPacket:
 
 def packets_in_vault(workspace: Workspace, uuid: str | None = None) -> list[FoundPacket]:
     """All packets of the vault, or those of one volume; damaged ones are left out (``luksafe stores check``)."""
-    return [read_stored(found) for found in _stored(workspace, uuid) if found.sealed is not None]
+    return list(readable(_stored(workspace, uuid)))
+
+
+def readable(stored: Iterable[StoredPacket]) -> Iterator[FoundPacket]:
+    """Those that can be read: one that a store brought, and that is no packet, must not hide the others."""
+    for found in stored:
+        with suppress(LuksafeError):
+            yield read_stored(found)
 
 
 def _stored(workspace: Workspace, uuid: str | None = None) -> list[StoredPacket]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from luksafe.errors import LuksafeError
 from luksafe.luks.model import Header
-from luksafe.ops.escrow.found import FoundPacket, read_stored
+from luksafe.ops.escrow.found import FoundPacket, readable
 from luksafe.ops.escrow.verify import verify_by_notes
 from luksafe.vault.packets import StoredPacket
 
@@ -27,8 +27,7 @@ class PacketSummary:
 
 def summarise(stored: Sequence[StoredPacket], header: Header | None = None) -> tuple[PacketSummary, ...]:
     """All packets that can be read, the latest first; compared with ``header`` by what was noted, not opened."""
-    packets = [read_stored(each) for each in stored if each.sealed is not None]
-    found = (_summary(packet, header) for packet in packets)
+    found = (_summary(packet, header) for packet in readable(stored))
     return tuple(sorted(found, key=lambda packet: packet.made, reverse=True))
 
 

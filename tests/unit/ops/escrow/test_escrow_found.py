@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import escrow_samples as samples
@@ -14,6 +15,7 @@ from luksafe.escrow.recipients.age import AgeIdentity, parse_recipient
 from luksafe.ops.escrow.found import find_packet, find_stored, packets_in_vault, read_packet_file
 from luksafe.ops.escrow.keeping import store_packet
 from luksafe.ops.escrow.opening import canary_words, open_found, pick_secret
+from luksafe.ops.escrow.summary import summarise
 from luksafe.ops.workspace import Workspace
 from luksafe.secret import SecretBytes
 
@@ -52,6 +54,18 @@ def test_several_are_listed(workspace: Workspace, tmp_path: Path) -> None:
         find_packet(workspace, samples.UUID)
     assert all(f"{number:016x}" in str(caught.value) for number in range(2))
     assert len(packets_in_vault(workspace, samples.UUID)) == 2
+
+
+def test_what_a_store_brought_and_is_no_packet_hides_no_other(workspace: Workspace, tmp_path: Path) -> None:
+    added = store_packet(workspace, read_packet_file(put(tmp_path, packet())))
+    strange = b"no packet at all"
+    name = f"{hashlib.sha256(strange).hexdigest()[:32]}.age"
+    (tmp_path / "vault" / samples.UUID / name).write_bytes(strange)
+    with workspace.open_vault() as vault:
+        stored = vault.packets(samples.UUID)
+    assert len(stored) == 2
+    assert [each.id for each in summarise(stored)] == ["0123456789abcdef"]
+    assert [each.vault_id for each in packets_in_vault(workspace)] == [added.id]
 
 
 def test_a_damaged_one_is_found_to_be_forgotten_but_not_opened(workspace: Workspace, tmp_path: Path) -> None:
