@@ -18,6 +18,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,14 +136,12 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.fixture(params=["file", "loop"])
-def bench(request, folder, content, monkeypatch) -> Iterator[Bench]:
-    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
-    monkeypatch.chdir(folder)
-    old, new = content
+@contextmanager
+def made_bench(folder: Path, kind: str, old: bytes, new: bytes) -> Iterator[Bench]:
+    """On a file or over a loop device; the backup is of ``new``, then ``old`` takes its place."""
     device = folder / "disk.img"
     device.write_bytes(new)
-    if request.param == "loop":
+    if kind == "loop":
         made = subprocess.run(["losetup", "--find", "--show", device], capture_output=True, text=True)
         if made.returncode:
             pytest.skip(f"no loop device here: {made.stderr.strip()}")
@@ -154,8 +153,16 @@ def bench(request, folder, content, monkeypatch) -> Iterator[Bench]:
         ready.reset()
         yield ready
     finally:
-        if request.param == "loop":
+        if kind == "loop":
             subprocess.run(["losetup", "--detach", device], check=False)
+
+
+@pytest.fixture(params=["file", "loop"])
+def bench(request, folder, content, monkeypatch) -> Iterator[Bench]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    monkeypatch.chdir(folder)
+    with made_bench(folder, request.param, *content) as ready:
+        yield ready
 
 
 def cuts(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cli.test_rebuild import CHEAP, NEW_PASSPHRASE, opens, volume
-from faults.write.test_interrupted import CALLS, FAULTS, Bench, cuts, folder  # noqa: F401
+from faults.write.test_interrupted import CALLS, FAULTS, Bench, cuts, folder, made_bench  # noqa: F401
 from generators.headers import PASSPHRASE, UUID, VOLUME_KEY, luks1_image, luks2_image
 
 from luksafe.memory.schedule import expand_key
@@ -35,25 +34,11 @@ def bench(
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
     monkeypatch.chdir(folder)
     whole = volume(header)
-    device = folder / "disk.img"
-    device.write_bytes(whole)
     (folder / "memory.raw").write_bytes(DUMP)
     (folder / "new").write_bytes(NEW_PASSPHRASE)
-    if request.param == "loop":
-        made = subprocess.run(["losetup", "--find", "--show", device], capture_output=True, text=True)
-        if made.returncode:
-            pytest.skip(f"no loop device here: {made.stderr.strip()}")
-        device = Path(made.stdout.strip())
     gone = bytes(len(header)) + whole[len(header) :]
-    ready = Bench(folder, device, gone, whole)
-    try:
-        assert ready.luksafe("stores", "add", "s", folder / "store")[0] == 0
-        assert ready.luksafe("backup", device)[0] == 0
-        ready.reset()
+    with made_bench(folder, request.param, gone, whole) as ready:
         yield ready
-    finally:
-        if request.param == "loop":
-            subprocess.run(["losetup", "--detach", device], check=False)
 
 
 def judge(bench: Bench) -> str:
