@@ -87,7 +87,7 @@ def plaintext(folder: Path) -> bytes:
     for name, data in files().items():
         (root / name).write_bytes(data)
     options = ["-q", "-d", str(root), "-U", "11111111-2222-4333-8444-555555555555", "-E", "lazy_itable_init=0"]
-    run("mkfs.ext4", *options, str(image), f"{FILE_SYSTEM_BYTES >> 10}k")
+    run("mkfs.ext4", "-b", "4096", *options, str(image), f"{FILE_SYSTEM_BYTES >> 10}k")
     return image.read_bytes()
 
 
