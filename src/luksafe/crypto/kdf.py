@@ -60,10 +60,10 @@ def argon2(
     ``out-of-memory``) when the machine cannot give the memory, DamagedInput for what RFC 9106 rules out."""
     _check_argon2(salt, time, memory_kib, lanes, length)
     limits.check_argon2(time, memory_kib)
-    from luksafe.crypto.providers import openssl_kdf
+    from luksafe.crypto.providers import argon2_reference
 
     try:
-        return SecretBytes.take(openssl_kdf.argon2(kind, passphrase.view, salt, time, memory_kib, lanes, length))
+        return SecretBytes.take(argon2_reference.argon2(kind, passphrase.view, salt, time, memory_kib, lanes, length))
     except MemoryError:
         raise out_of_memory(memory_kib, limits.available_memory_kib) from None
 
