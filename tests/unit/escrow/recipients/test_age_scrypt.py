@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import os
 import zlib
 from pathlib import Path
 
 import pyrage
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from luksafe.errors import DamagedInput, KeyRejected, LuksafeError, Unsupported
 from luksafe.escrow.recipients import passphrase as module
@@ -25,6 +31,24 @@ def sealed() -> bytes:
     return bytes(pyrage.passphrase.encrypt(b"secret" * 300, "words of the packet"))
 
 
+def cheaply_sealed(plaintext: bytes) -> bytes:
+    """An age file as C2SP has it, of at most one chunk, at a scrypt cost that pyrage would never choose."""
+
+    def text(data: bytes) -> bytes:
+        return base64.b64encode(data).rstrip(b"=")
+
+    def derived(salt: bytes, info: bytes) -> bytes:
+        return HKDF(SHA256(), 32, salt, info).derive(file_key)
+
+    file_key, salt, nonce = os.urandom(16), os.urandom(16), os.urandom(16)
+    key = Scrypt(salt=b"age-encryption.org/v1/scrypt" + salt, length=32, n=1 << 4, r=8, p=1).derive(WORDS.reveal())
+    stanza = text(salt) + b" 4\n" + text(ChaCha20Poly1305(key).encrypt(bytes(12), file_key, None))
+    header = b"age-encryption.org/v1\n-> scrypt " + stanza + b"\n---"
+    mac = hmac.digest(derived(b"", b"header"), header, "sha256")
+    payload = ChaCha20Poly1305(derived(nonce, b"payload")).encrypt(bytes(11) + b"\1", plaintext, None)
+    return header + b" " + text(mac) + b"\n" + nonce + payload
+
+
 @pytest.mark.parametrize(("size", "armored"), SIZES)
 def test_what_age_sealed(size: int, armored: bool) -> None:
     plaintext = os.urandom(size)
@@ -37,14 +61,15 @@ def test_another_passphrase(sealed: bytes) -> None:
         unseal_scrypt(sealed, SecretBytes(b"other words"))
 
 
-def test_every_part_is_authenticated(sealed: bytes) -> None:
-    start = sealed.index(b"--- ") + 4
-    for place in (start, start + 42, start + 44, start + 60, len(sealed) - 1):
+def test_every_part_is_authenticated() -> None:
+    sealed = cheaply_sealed(b"secret" * 300)
+    assert pyrage.passphrase.decrypt(sealed, WORDS.reveal().decode()) == unseal_scrypt(sealed, WORDS)
+    for place in range(len(sealed)):
         changed = bytearray(sealed)
         changed[place] ^= 1
         with pytest.raises(LuksafeError):
             unseal_scrypt(bytes(changed), WORDS)
-    for size in (0, 20, start, start + 44, start + 60, len(sealed) - 1):
+    for size in range(len(sealed)):
         with pytest.raises(DamagedInput):
             unseal_scrypt(sealed[:size], WORDS)
     with pytest.raises(DamagedInput):
