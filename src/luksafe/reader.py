@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+_BLOCK_BYTES = 4096
+
 
 class Reader(Protocol):
     """Read-only bytes of known size. Reading past the end gives what there is; it is no error."""
@@ -52,3 +54,23 @@ class SliceReader:
         """Bytes of the part; never beyond its end."""
         length = min(length_bytes, self._size - offset_bytes)
         return self._inner.read_at(self._offset + offset_bytes, length) if length > 0 else b""
+
+
+def read_with_holes(
+    reader: Reader, offset_bytes: int, length_bytes: int, holes: list[tuple[int, int]] | None = None
+) -> bytes:
+    """The bytes there; where the medium fails, block by block, zeros. ``holes`` gets the ranges that failed."""
+    try:
+        return reader.read_at(offset_bytes, length_bytes)
+    except OSError:
+        pass
+    out = bytearray()
+    for at in range(offset_bytes, offset_bytes + length_bytes, _BLOCK_BYTES):
+        size = min(_BLOCK_BYTES, offset_bytes + length_bytes - at)
+        try:
+            out += reader.read_at(at, size)
+        except OSError:
+            out += bytes(size)
+            if holes is not None:
+                holes.append((at, at + size))
+    return bytes(out)

@@ -6,6 +6,11 @@ import os
 import shutil
 
 from generators.headers import UUID, luks2_image, with_binary
+from mapping_samples import mapping
+
+from luksafe.device.source import DeviceReader
+from luksafe.ops import backup as module
+from luksafe.ops import mapping_header
 
 DATA = bytes(range(256)) * 4096
 
@@ -89,3 +94,28 @@ def test_a_previous_backup_that_cannot_be_read_is_not_compared(world):
     disk.write_bytes(with_binary(luks2_image(), seqid=2, label="renamed") + DATA)
     ran = world.run("backup", disk, "--json")
     assert ran.json["backups"][0]["changes"] == []
+
+
+def test_a_disk_that_dies_while_its_header_is_read_leaves_no_empty_backup(world, monkeypatch):
+    disk = world.image(data=luks2_image() + DATA)
+    real = module.capture
+
+    def dying(*arguments, **options):
+        def dead(reader, offset, length):
+            raise OSError(5, "Input/output error", reader.path)
+
+        monkeypatch.setattr(DeviceReader, "read_at", dead)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(module, "capture", dying)
+    ran = world.run("backup", disk, "--json")
+    assert (ran.status, "cannot be read any more" in ran.err, "dmesg" in ran.err) == (12, True, True)
+    assert not world.vault.exists()
+
+
+def test_a_header_that_is_gone_below_an_open_mapping_is_no_reason_to_close_it(world, monkeypatch):
+    disk = world.image(data=bytes(1 << 20) + DATA)
+    monkeypatch.setattr(mapping_header, "mappings_over", lambda device: [mapping(disk)])
+    ran = world.run("backup", disk)
+    assert (ran.status, "home is still open" in ran.err) == (12, True)
+    assert f"luksafe rebuild {disk} --from-mapping home" in ran.err

@@ -7,6 +7,9 @@ import shutil
 
 import pytest
 from generators.headers import UUID, luks1_image, luks2_image, with_binary, with_document
+from mapping_samples import mapping
+
+from luksafe.ops import mapping_header
 
 DATA = bytes(range(256)) * 4096
 
@@ -154,6 +157,13 @@ def test_what_cannot_be_looked_at_does_not_stop_the_others(world, safe):
     assert ran.json["volumes"][0]["reasons"][0]["code"] == "not-found"
 
 
+def test_what_cannot_be_looked_at_does_not_stop_the_others_before_there_is_a_vault(world):
+    ran = world.run("check", "no-such-device", world.image(), "--json")
+    volumes = ran.json["volumes"]
+    assert (ran.status, [volume["state"] for volume in volumes]) == (10, ["unknown", "unprotected"])
+    assert volumes[1]["uuid"] == UUID
+
+
 def test_a_volume_that_the_vault_does_not_know(world, safe):
     other = world.image("other.img", luks1_image(uuid="00000000-0000-0000-0000-000000000000") + DATA)
     volume = checked(world, other)
@@ -168,3 +178,19 @@ def test_a_detached_header(world):
     assert checked(world, data, "--header", header)["state"] == "unprotected"
     assert world.run("backup", data, "--header", header).status == 0
     assert "no-backup" not in reasons(checked(world, data, "--header", header))
+
+
+def test_a_header_that_is_gone_below_an_open_mapping(world, safe, monkeypatch):
+    safe.write_bytes(bytes(len(luks2_image())) + DATA)
+    monkeypatch.setattr(mapping_header, "mappings_over", lambda device: [mapping(safe)])
+    found = reasons(checked(world, safe))
+    assert {"open-without-header", "header-damaged"} == set(found)
+    assert "home is still open" in found["open-without-header"]["text"]
+    assert found["open-without-header"]["next"] == f"luksafe rebuild {safe} --from-mapping home"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all",)])
+def test_every_volume_of_the_machine(world, loop_device, arguments):
+    device = loop_device(world.image())
+    volumes = world.run("check", *arguments, "--json").json["volumes"]
+    assert [v["state"] for v in volumes if v["device"] == device] == ["unprotected"]

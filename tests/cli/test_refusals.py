@@ -146,6 +146,26 @@ def test_an_older_header_whose_revoked_passphrase_would_work_again(disk):
     assert disk.opens_with(second)
 
 
+def test_a_revoked_passphrase_of_luks1_which_counts_no_generations(world, loop_device):
+    second, key, image = world.folder / "second", world.key_file, world.folder / "one.img"
+    second.write_bytes(b"second passphrase")
+    image.write_bytes(bytes(4 * MEBIBYTE))
+    luks1 = ("--type", "luks1", "--pbkdf-force-iterations", "1000")
+    tool("cryptsetup", "-q", "luksFormat", *luks1, "--key-file", key, image)
+    tool("cryptsetup", "-q", "luksAddKey", "--pbkdf-force-iterations", "1000", "--key-file", key, image, second)
+    device = loop_device(image)
+    backup = world.run("backup", device, "--json").json["backups"][0]["id"]
+    tool("cryptsetup", "-q", "luksKillSlot", "--key-file", key, device, "1")
+    before = image.read_bytes()
+    refused = world.run("restore", backup, device, "--yes", "--json")
+    dangers = refused.json["plan"]["dangers"]
+    assert (refused.status, [(d["code"], d["flag"]) for d in dangers]) == (14, [("keyslots-return", "--allow-older")])
+    assert "revoked passphrases work again (keyslot 1)" in refused.err
+    assert image.read_bytes() == before
+    assert world.run("restore", backup, device, "--yes", "--allow-older").status == 0
+    tool("cryptsetup", "open", "--test-passphrase", "--key-file", second, device)
+
+
 def test_a_keyslot_that_only_the_device_has(disk):
     backup = disk.backup()
     tool(
@@ -216,8 +236,9 @@ def test_a_device_that_the_header_does_not_fit_on(disk):
     backup = disk.backup()
     tiny = disk.world.folder / "tiny.img"
     tiny.write_bytes(bytes(16 << 10))
-    ran = disk.world.run("restore", backup, disk.attach(tiny), "--yes", "--allow-smaller")
-    assert ran.status in (12, 14)
+    ran = disk.world.run("restore", backup, disk.attach(tiny), "--yes", "--allow-smaller", "--json")
+    assert (ran.status, ran.json["error"]["code"]) == (14, "too-small")
+    assert "has 16384 bytes; the header and its keyslots take 290816" in ran.err
     assert tiny.read_bytes() == bytes(16 << 10)
 
 

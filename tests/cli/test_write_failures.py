@@ -72,6 +72,48 @@ def test_a_place_that_cannot_be_read_before_counts_as_zeros(world, wrecked, monk
     assert wrecked.read_bytes() == luks2_image() + DATA
 
 
+def test_beside_a_bad_sector_undo_gives_back_every_byte(world, wrecked, monkeypatch):
+    """Only the block that could not be read counts as zeros, when the plan is made and when undo looks again."""
+    real = DeviceReader.read_at
+    raw = bytes([0xA5]) * 12288 + wrecked.read_bytes()[12288:]
+    wrecked.write_bytes(raw)
+
+    def bad(reader: DeviceReader, offset: int, length: int) -> bytes:
+        if reader.path == str(wrecked) and offset < 8192 < offset + length + 4096:
+            raise OSError(5, "Input/output error")
+        return real(reader, offset, length)
+
+    monkeypatch.setattr(DeviceReader, "read_at", bad)
+    ran = world.run("restore", UUID, wrecked, "--yes", "--json")
+    assert (ran.status, ran.json["findings"] != []) == (3, True)
+    assert world.run("undo", wrecked, "--dry-run", "--json").status == 0
+    monkeypatch.undo()
+    assert wrecked.read_bytes() == luks2_image() + DATA
+    assert world.run("undo", wrecked, "--yes").status == 0
+    assert wrecked.read_bytes() == raw[:4096] + bytes(4096) + raw[8192:]
+
+
+def test_an_interrupted_undo_is_done_by_undoing_again(world, wrecked, monkeypatch):
+    before = wrecked.read_bytes()
+    assert world.run("restore", UUID, wrecked, "--yes").status == 0
+    real = os.pwrite
+
+    def killed(fd: int, data: bytes, offset: int) -> int:
+        if os.readlink(f"/proc/self/fd/{fd}") == str(wrecked):
+            raise KeyboardInterrupt
+        return real(fd, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", killed)
+    assert world.run("undo", wrecked, "--yes").status == 130
+    monkeypatch.setattr(os, "pwrite", real)
+    assert "interrupted-write" in world.run("check", wrecked, "--json").out
+    assert world.run("undo", wrecked, "--yes").status == 0
+    assert wrecked.read_bytes() == before
+    states = [entry["state"] for entry in world.run("undo", wrecked, "--list", "--json").json["entries"]]
+    assert states == ["done", "dropped", "undone"]
+    assert "interrupted-write" not in world.run("check", wrecked, "--json").out
+
+
 def test_without_a_second_place_for_undo_nothing_is_written(world, wrecked, monkeypatch):
     (world.folder / "file").write_text("")
     monkeypatch.setenv("XDG_STATE_HOME", str(world.folder / "file" / "below"))

@@ -41,8 +41,6 @@ def _lines(app: App, plan: WritePlan) -> Iterable[str]:
         yield f"  note     {note}"
     for change in plan.changes:
         yield f"  change   {change}"
-    if not plan.changes and plan.purpose == "restore":
-        yield "  change   none in meaning, where the two can be compared"
     for phase in plan.phases:
         size = sum(len(write.new) for write in phase.writes)
         same = all(write.old == write.new for write in phase.writes)

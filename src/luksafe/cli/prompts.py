@@ -15,19 +15,20 @@ def confirm(app: App, question: str, word: str = "YES") -> None:
     """
     if app.yes:
         return
-    answer = ask(f"{question} Type {word} to go on: ")
+    hint = "if what is said above is what you want, repeat the command with --yes"
+    answer = ask(f"{question} Type {word} to go on: ", hint)
     if answer != word:
         raise Refused("not confirmed; nothing was written", code="not-confirmed", hint="run it again when you are sure")
 
 
-def ask(prompt: str) -> str:
+def ask(prompt: str, hint: str = "run it in a terminal") -> str:
     """One line typed on the terminal. Raises UsageError when there is none."""
     try:
         fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         raise UsageError(
             "this needs an answer, and there is no terminal; nothing was written",
-            hint="look at the plan with --dry-run, then repeat the command with --yes",
+            hint=hint,
         ) from None
     try:
         os.write(fd, prompt.encode("utf-8", "replace"))

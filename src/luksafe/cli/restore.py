@@ -44,7 +44,7 @@ def command(app: App, backup: str, device: str, dry_run: bool, accepted: list[st
         {"plan": planned.to_json(), "done": True, **outcome_to_json(done, seen)},
         lambda: _print(device, done, seen),
     )
-    return EXIT_WARNINGS if seen.is_refused else 0
+    return EXIT_WARNINGS if seen.is_refused or seen.all_findings else 0
 
 
 def outcome_to_json(done: Applied, seen: Inspection) -> dict[str, Any]:
@@ -62,7 +62,8 @@ def outcome_to_json(done: Applied, seen: Inspection) -> dict[str, Any]:
 def _print(device: str, done: Applied, seen: Inspection) -> None:
     how = "past the page cache" if done.read_back == "direct" else "after dropping cached pages"
     click.echo(f"restored: {human_size(done.size_bytes)} written, read back {how}, equal")
-    if seen.is_refused:
-        click.echo("warning: the header on the device is not valid: " + "; ".join(f.text for f in seen.findings))
+    if seen.is_refused or seen.all_findings:
+        state = "not valid" if seen.is_refused else "damaged in part"
+        click.echo(f"warning: the header on the device is {state}: " + "; ".join(f.text for f in seen.all_findings))
     click.echo(f"saved as undo entry {done.saved.entry.id} in {', '.join(map(str, done.saved.places))}")
     click.echo(f"next: luksafe prove {device}   (to take it back: luksafe undo {device})")

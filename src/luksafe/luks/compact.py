@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from luksafe.luks.areas import header_area_bytes, regions
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection
-from luksafe.reader import Reader, SliceReader
+from luksafe.reader import Reader, SliceReader, read_with_holes
 
 Range = tuple[int, int]
 
 DAMAGED_BYTES = 16 << 20
 """How much is kept of a header that cannot be understood: the default size of a LUKS2 header."""
 KNOWN_REQUIREMENTS = frozenset({"opal", "inline-hw-tags"})
-_BLOCK_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def capture(reader: Reader, inspection: Inspection, *, full: bool = False) -> Ca
     image = bytearray(size)
     unreadable: list[Range] = []
     for start, end in kept:
-        image[start:end] = _read_with_holes(part, start, end, unreadable)
+        image[start:end] = read_with_holes(part, start, end - start, unreadable).ljust(end - start, b"\0")
     return Capture(bytes(image), tuple(kept), why_whole, tuple(unreadable))
 
 
@@ -81,20 +80,3 @@ def _live_ranges(inspection: Inspection, size: int) -> list[Range]:
         elif start < end:
             live.append((start, end))
     return live
-
-
-def _read_with_holes(reader: Reader, start: int, end: int, unreadable: list[Range]) -> bytes:
-    """The bytes of a range; where the medium fails, block by block, zeros."""
-    try:
-        return reader.read_at(start, end - start).ljust(end - start, b"\0")
-    except OSError:
-        pass
-    out = bytearray()
-    for at in range(start, end, _BLOCK_BYTES):
-        length = min(_BLOCK_BYTES, end - at)
-        try:
-            out += reader.read_at(at, length).ljust(length, b"\0")
-        except OSError:
-            out += bytes(length)
-            unreadable.append((at, at + length))
-    return bytes(out)

@@ -55,9 +55,11 @@ def backup_device(
         if target.inspection.format == "none":
             _refuse_nothing(target.inspection, lost)
         taken = capture(target.reader, target.inspection, full=full)
-        _require_readable(taken, device)
         # judged from the image itself, so that header and areas are of one moment
-        inspection = inspect(BytesReader(taken.image)) if target.inspection.header else target.inspection
+        inspection = inspect(BytesReader(taken.image))
+        _require_read(taken, inspection, device)
+        if target.inspection.header is None:
+            inspection = target.inspection
         facts = describe(target.data_path or path)
         with workspace.open_vault(create=True) as vault:
             previous = _previous(vault, uuid_of(inspection))
@@ -87,9 +89,10 @@ def _refuse_nothing(inspection: Inspection, lost: OpenWithoutHeader | None) -> N
         raise
 
 
-def _require_readable(taken: Capture, device: str) -> None:
-    if len(taken.unreadable) and sum(end - start for start, end in taken.unreadable) >= len(taken.image):
-        raise DamagedInput(f"nothing of the header of {device} can be read", hint="see what the disk says: dmesg")
+def _require_read(taken: Capture, inspection: Inspection, device: str) -> None:
+    """An image of zeros where the header was, because the disk fails, is no backup."""
+    if taken.unreadable and inspection.format == "none":
+        raise DamagedInput(f"the header of {device} cannot be read any more", hint="see what the disk says: dmesg")
 
 
 def _previous(vault: Vault, uuid: str) -> tuple[Header, bytes] | None:

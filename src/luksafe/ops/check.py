@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,7 +23,7 @@ from luksafe.ops.mapping_header import open_without_header
 from luksafe.ops.record import uuid_of
 from luksafe.ops.target import Target, open_target
 from luksafe.ops.workspace import Workspace
-from luksafe.reader import BytesReader
+from luksafe.reader import BytesReader, Reader
 from luksafe.vault.backup import Backup
 from luksafe.vault.report import Check
 from luksafe.vault.vault import Vault
@@ -59,17 +60,15 @@ class VolumeCheck:
     packets: tuple[PacketSummary, ...] = ()
 
 
+Judge = Callable[[str, Target], VolumeCheck]
+
+
 @dataclass(frozen=True, slots=True)
 class CheckReport:
     """All volumes, and the stores themselves."""
 
     volumes: tuple[VolumeCheck, ...]
-    stores: tuple[Reason, ...] = field(default=())
-
-    @property
-    def is_safe(self) -> bool:
-        """Whether everything is as it should be."""
-        return not self.stores and all(volume.state == "safe" for volume in self.volumes)
+    stores: tuple[Reason, ...] = ()
 
 
 def check_devices(workspace: Workspace, devices: Sequence[tuple[str, str | None]]) -> CheckReport:
@@ -77,10 +76,11 @@ def check_devices(workspace: Workspace, devices: Sequence[tuple[str, str | None]
     try:
         vault = workspace.open_vault()
     except NotFound:
-        return CheckReport(tuple(_unprotected(workspace, device, header) for device, header in devices))
+        return CheckReport(tuple(_check_one(workspace, device, header, _without_backup) for device, header in devices))
     with vault:
         stores = vault.check(now=workspace.now())
-        volumes = tuple(_check_one(workspace, vault, stores, device, header) for device, header in devices)
+        judge = partial(_judge, workspace, vault, stores)
+        volumes = tuple(_check_one(workspace, device, header, judge) for device, header in devices)
         return CheckReport(volumes, tuple(_store_reasons(stores)))
 
 
@@ -89,9 +89,17 @@ def every_device() -> list[tuple[str, str | None]]:
     return [(found.path, found.header_path or None) for found in find_luks_devices()]
 
 
-def _unprotected(workspace: Workspace, device: str, header: str | None) -> VolumeCheck:
-    with open_target(workspace, device, header) as target:
-        return VolumeCheck(device, uuid_of(target.inspection), "unprotected", _no_backup(device))
+def _check_one(workspace: Workspace, device: str, header_name: str | None, judge: Judge) -> VolumeCheck:
+    """The judgement of a device; of one that cannot be looked at, why. The others are checked all the same."""
+    try:
+        with open_target(workspace, device, header_name) as target:
+            return judge(device, target)
+    except LuksafeError as problem:
+        return VolumeCheck(device, "", "unknown", (Reason(problem.code, str(problem), problem.hint),))
+
+
+def _without_backup(device: str, target: Target) -> VolumeCheck:
+    return VolumeCheck(device, uuid_of(target.inspection), "unprotected", _no_backup(device))
 
 
 def _no_backup(device: str) -> tuple[Reason, ...]:
@@ -104,20 +112,12 @@ def _lost_header(device: str) -> Iterator[Reason]:
         yield Reason("open-without-header", lost.text, lost.header.next)
 
 
-def _check_one(workspace: Workspace, vault: Vault, stores: Check, device: str, header_name: str | None) -> VolumeCheck:
-    try:
-        with open_target(workspace, device, header_name) as target:
-            return _judge(workspace, vault, stores, device, target)
-    except LuksafeError as problem:
-        return VolumeCheck(device, "", "unknown", (Reason(problem.code, str(problem), problem.hint),))
-
-
 def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, target: Target) -> VolumeCheck:
     uuid = uuid_of(target.inspection)
     facts = describe(target.data_path or device)
     current = vault.current(uuid) if uuid else backups_of_device(vault, facts)
     if not current:
-        return VolumeCheck(device, uuid, "unprotected", _no_backup(device))
+        return _without_backup(device, target)
     uuid = current[0].record.uuid
     live = target.inspection.header
     reasons = list(_device_reasons(workspace, facts, target.inspection, device, uuid))
@@ -136,7 +136,7 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
         uuid=uuid,
         state="at-risk" if reasons else "safe",
         reasons=tuple(reasons),
-        notes=(*_notes(vault, uuid, chosen.backup, chosen.header), *_stale_packets(packets, device)),
+        notes=(*_notes(vault, uuid, chosen), *_stale_packets(packets, device)),
         copies=tuple(copies),
         wanted_copies=vault.config.copies,
         proven=chosen.backup.proofs[-1].when if chosen.backup.proofs else "",
@@ -164,7 +164,10 @@ def _stale_packets(packets: Sequence[PacketSummary], device: str) -> Iterator[Re
 
 @dataclass(frozen=True, slots=True)
 class _Match:
+    """A current backup, its image and what that holds (None where no good copy is here), how the device differs."""
+
     backup: Backup
+    image: Reader | None
     header: Header | None
     changes: tuple[Change, ...]
 
@@ -174,14 +177,14 @@ def _best_match(vault: Vault, current: Sequence[Backup], live: Header | None, ta
     matches = []
     for backup in current:
         try:
-            image = vault.image(backup.id).data
+            image = BytesReader(vault.image(backup.id).data)
         except LuksafeError:
-            matches.append(_Match(backup, None, ()))
+            matches.append(_Match(backup, None, None, ()))
             continue
-        stored = inspect(BytesReader(image)).header
-        changes = compare(stored, live, BytesReader(image), target.reader) if stored and live else []
+        stored = inspect(image).header
+        changes = compare(stored, live, image, target.reader) if stored and live else []
         important = tuple(c for c in changes if c.code not in UNIMPORTANT_CHANGES)
-        matches.append(_Match(backup, stored, important))
+        matches.append(_Match(backup, image, stored, important))
     return min(matches, key=lambda match: (match.header is None, len(match.changes)))
 
 
@@ -252,23 +255,19 @@ def _proof_reasons(backup: Backup, header: Header | None, device: str) -> Iterat
         yield Reason("tpm-only", text, f"systemd-cryptenroll --recovery-key {device}")
 
 
-def _notes(vault: Vault, uuid: str, current: Backup, header: Header | None) -> Iterator[Reason]:
-    """What still opens with a passphrase that the device no longer takes."""
-    if header is None:
+def _notes(vault: Vault, uuid: str, current: _Match) -> Iterator[Reason]:
+    """What still opens with a passphrase that the device no longer takes; which keyslot opens nothing any more."""
+    if current.header is None or current.image is None:
         return
-    present = {keyslot_fingerprint(k) for k in header.keyslots.values()}
+    present = {keyslot_fingerprint(k) for k in current.header.keyslots.values()}
     for backup in vault.backups(uuid):
         slots = backup.record.parameters.get("keyslots", [])
         revoked = [s.get("slot") for s in slots if isinstance(s, dict) and s.get("enrolment", "") not in ("", *present)]
-        if backup.id != current.id and revoked:
+        if backup.id != current.backup.id and revoked:
             numbers = ", ".join(map(str, revoked))
             text = f"backup {backup.id[:12]} opens with passphrases revoked since (keyslot {numbers})"
             yield Reason("revoked-keyslots", text, f"luksafe forget {backup.id[:12]}")
-    try:
-        image = vault.image(current.id).data
-    except LuksafeError:
-        return
-    destroyed = destroyed_keyslots(BytesReader(image), header)
+    destroyed = destroyed_keyslots(current.image, current.header)
     if destroyed:
         numbers = ", ".join(map(str, destroyed))
         yield Reason("destroyed-keyslot", f"the key material of keyslot {numbers} is destroyed in the backup")

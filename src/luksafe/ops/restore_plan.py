@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from luksafe.device.identity import DeviceFacts
 from luksafe.device.usage import Use
+from luksafe.errors import Refused
 from luksafe.luks.compare import Change, compare, describe_keyslot, keyslot_fingerprint, same_volume_key
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection
@@ -60,8 +61,9 @@ class RestoreTarget:
 
 
 def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
-    """The complete plan. Raises DamagedInput when the backup holds no header, or the target ends before it."""
+    """The complete plan. Raises DamagedInput when the backup holds no header, Refused when the device is too small."""
     new = source.inspection.require_header()
+    _require_room(source, target.facts)
     old = target.inspection.header
     changes = compare(old, new, target.reader, source.reader) if old else []
     return WritePlan(
@@ -70,15 +72,20 @@ def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
         phases=tuple(header_phases(source.image, source.kept, target.reader, new)),
         dangers=tuple(_dangers(source, target, old, new, changes)),
         changes=tuple(change.text for change in changes),
-        notes=tuple(_notes(source, old, new)),
+        notes=tuple(_notes(source, old, new, changes)),
         source=source.name,
         uuid=new.uuid,
     )
 
 
-def fits(source: RestoreSource, target: RestoreTarget) -> bool:
-    """Whether every byte that would be written lies on the device."""
-    return max(end for _, end in source.kept) <= target.facts.size_bytes
+def _require_room(source: RestoreSource, facts: DeviceFacts) -> None:
+    needed = max(end for _, end in source.kept)
+    if facts.size_bytes < needed:
+        raise Refused(
+            f"{facts.path} has {facts.size_bytes} bytes; the header and its keyslots take {needed}",
+            code="too-small",
+            hint="is it the right device? see its size with lsblk; nothing accepts this",
+        )
 
 
 def _dangers(
@@ -107,9 +114,7 @@ def _place_dangers(source: RestoreSource, target: RestoreTarget, new: Header) ->
         text = f"there is {name} on the device, which would be overwritten or left broken"
         yield Danger("foreign-signature", text, f"--over {name}")
     size = target.facts.size_bytes
-    if not fits(source, target):
-        yield Danger("too-small", f"the device has {size} bytes; the header does not fit")
-    elif source.device_size_bytes > size or size < new.areas_end:
+    if source.device_size_bytes > size or size < new.areas_end:
         needed = max(source.device_size_bytes, new.areas_end)
         yield Danger(
             "smaller-device", f"the device has {size} bytes, the one backed up had {needed}", "--allow-smaller"
@@ -164,11 +169,11 @@ def keyslots_vanishing(old: Header, new: Header) -> list[Keyslot]:
     return keyslots_returning(new, old)
 
 
-def _notes(source: RestoreSource, old: Header | None, new: Header) -> Iterator[str]:
+def _notes(source: RestoreSource, old: Header | None, new: Header, changes: Sequence[Change]) -> Iterator[str]:
     if old is None:
         yield "no usable header is on the device now; nothing there can be compared"
     elif same_volume_key(old, new):
-        yield "same volume key (the digests agree)"
+        yield "same volume key (the digests agree)" + ("" if changes else "; nothing changes in meaning")
     if not new.keyslots:
         yield "the backup has no keyslot: afterwards only the volume key itself opens the volume"
     if len(source.kept) > 1:

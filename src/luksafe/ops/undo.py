@@ -14,7 +14,7 @@ from luksafe.errors import NotFound
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger, Phase, Write, WritePlan
 from luksafe.ops.write.saving import find_entries, mark_everywhere, read_entry
-from luksafe.reader import Reader
+from luksafe.reader import read_with_holes
 from luksafe.vault.undo import Replacement, UndoEntry, UndoState
 
 Direction = Literal["undo", "finish"]
@@ -58,7 +58,7 @@ def plan_undo(
     entry = _choose(find_entries(workspace, facts.target_key), facts, entry_id, direction)
     replacements = read_entry(workspace, entry)
     with open_source(device) as reader:
-        now = [_read(reader, part) for part in replacements]
+        now = [read_with_holes(reader, part.offset, len(part.old)) for part in replacements]
     progress = _progress(replacements, now)
     phases = _phases(entry, replacements, now, direction)
     dangers = [Danger("changed-since", _changed_words(entry), CHANGED_FLAG)] if progress == "changed" else []
@@ -111,13 +111,6 @@ def _choose(entries: Sequence[UndoEntry], facts: DeviceFacts, entry_id: str | No
 def _is_undo(entry: UndoEntry) -> bool:
     """Whether the entry is itself an undo or a finish: what those began is done by doing them again."""
     return entry.manifest.facts.get("purpose") in ("undo", "finish")
-
-
-def _read(reader: Reader, part: Replacement) -> bytes:
-    try:
-        return reader.read_at(part.offset, len(part.old))
-    except OSError:
-        return bytes(len(part.old))
 
 
 def _progress(parts: Sequence[Replacement], now: Sequence[bytes]) -> Literal["old", "new", "between", "changed"]:

@@ -76,6 +76,15 @@ def test_a_file_that_is_not_ours_to_edit_is_left(home: Folder, tmp_path: Path) -
     assert not (tmp_path / "nas").exists()
 
 
+def test_a_table_that_cannot_be_cut_out_is_left(home: Folder, tmp_path: Path) -> None:
+    note = 'note = """\n[[store]]\n"""\n'
+    text = f'[[store]]\nname = "usb"\npath = "/usb"\nid = "{ID}"\n{note}'
+    (tmp_path / "home" / "config.toml").write_text(text)
+    with pytest.raises(UsageError, match="cannot be edited here"):
+        remove_store(home, "usb")
+    assert (tmp_path / "home" / "config.toml").read_text() == text
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -113,3 +113,13 @@ def test_forgotten_is_gone_everywhere_and_never_taken_again(tmp_path: Path) -> N
             vault.add_packet(UUID, PACKET)
         with pytest.raises(NotFound):
             vault.add_proof(Proof(id=PACKET.id, when="2026-11-24T06:44:00Z", method="opened"))
+
+
+def test_a_public_part_that_is_no_json_is_damaged_though_its_name_fits(tmp_path: Path) -> None:
+    junk = b"\xff not json"
+    name = PacketFiles(Kind.SEALED_AGE, SEALED, junk).named(UUID)[0][0]
+    with make_vault(tmp_path, "usb") as vault:
+        vault.add_packet(UUID, PACKET)
+        vault.home.create(name, junk)
+        assert vault.check(now=NOW).stores[0].problems
+        assert [packet.public for packet in vault.packets()] == [PUBLIC]

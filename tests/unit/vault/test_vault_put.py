@@ -75,6 +75,16 @@ def test_what_is_forgotten_meanwhile_does_not_stay(vault: Vault, monkeypatch: py
     assert name not in store.names()
 
 
+def test_a_tombstone_that_cannot_be_read_is_one_all_the_same(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, name, data, record = stored(vault)
+    store.remove(name)
+    tombstone = store.folder.path / str(Name(UUID, name.id, Kind.TOMBSTONE))
+    before_create(store, monkeypatch, lambda _: tombstone.mkdir())
+    with pytest.raises(StoreError, match="forgotten meanwhile"):
+        put(store, name, data, record)
+    assert name not in store.names()
+
+
 def test_a_file_in_a_bad_sector_is_set_aside_unread(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
     store, name, data, record = stored(vault)
 

@@ -10,6 +10,7 @@ from luksafe.errors import LuksafeError, Refused
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Write, WritePlan
 from luksafe.ops.write.saving import Saved, mark_everywhere, save_everywhere
+from luksafe.reader import read_with_holes
 from luksafe.vault.undo import UndoState
 
 Say = Callable[[str], None]
@@ -48,13 +49,9 @@ def apply(plan: WritePlan, workspace: Workspace, *, allow_in_use: bool = False, 
 
 
 def _require_unchanged(device: WritableDevice, writes: Sequence[Write]) -> None:
-    """The plan was made, and confirmed, for these bytes."""
+    """The plan was made, and confirmed, for these bytes (zeros where they cannot be read)."""
     for write in writes:
-        try:
-            now = device.read_at(write.offset, len(write.old))
-        except OSError:
-            now = bytes(len(write.old))  # as the plan counts what cannot be read
-        if now != write.old:
+        if read_with_holes(device, write.offset, len(write.old)) != write.old:
             raise Refused(
                 f"{device.path} changed since the plan was made: {write.what} at byte {write.offset}",
                 code="changed-since-plan",

@@ -17,7 +17,7 @@ def header_phases(image: bytes, kept: Sequence[Range], reader: Reader, header: H
     Key material first, then the secondary, then the primary: until the end one whole header stands.
     """
     copies = [(0, header.header_size)] if header.format == "luks1" else _copy_ranges(header)
-    material = list(_outside(kept, copies))
+    material = list(_behind(kept, copies[-1][1]))
     parts = [("keyslot areas", material, "key material")]
     if header.format == "luks2":
         parts += [
@@ -36,14 +36,8 @@ def _copy_ranges(header: Header) -> list[Range]:
     return [(0, header.header_size), (header.header_size, 2 * header.header_size)]
 
 
-def _outside(kept: Sequence[Range], excluded: Sequence[Range]) -> Iterator[Range]:
-    """The parts of ``kept`` that lie in no excluded range."""
-    for start, end in kept:
-        at = start
-        for cut_start, cut_end in sorted(excluded):
-            if cut_start < end and cut_end > at:
-                if at < cut_start:
-                    yield at, cut_start
-                at = max(at, cut_end)
-        if at < end:
-            yield at, end
+def _behind(kept: Sequence[Range], start: int) -> Iterator[Range]:
+    """The parts of ``kept`` from ``start`` on."""
+    for first, end in kept:
+        if end > start:
+            yield max(first, start), end

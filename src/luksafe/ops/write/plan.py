@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from luksafe.device.identity import DeviceFacts
 from luksafe.errors import DamagedInput, Refused
-from luksafe.reader import Reader
+from luksafe.reader import Reader, read_with_holes
 
 Purpose = Literal["restore", "repair", "rebuild", "undo", "finish", "rescue"]
 
@@ -115,15 +115,11 @@ def refuse_dangers(dangers: Sequence[Danger], accepted: Sequence[str] = ()) -> N
 def read_old(reader: Reader, offset: int, new: bytes, what: str) -> Write:
     """A Write whose ``old`` is read from the target. Raises DamagedInput when the target ends before it.
 
-    A place that cannot be read counts as zeros: undo then writes zeros, which is all that can be done.
+    Blocks that cannot be read count as zeros: undo then writes zeros, which is all that can be done.
     """
     if offset + len(new) > reader.size_bytes:
         raise DamagedInput(f"the target ends at byte {reader.size_bytes}; {what} reaches to {offset + len(new)}")
-    try:
-        old = reader.read_at(offset, len(new))
-    except OSError:
-        old = bytes(len(new))
-    return Write(offset, old, new, what)
+    return Write(offset, read_with_holes(reader, offset, len(new)), new, what)
 
 
 def _write_to_json(write: Write) -> dict[str, Any]:
