@@ -315,6 +315,31 @@ def test_a_recovery_key_is_enrolled_proven_and_sealed(
 
 
 @needs_cryptsetup
+@pytest.mark.parametrize("image", [luks1_image(), luks2_image()])
+def test_verify_finds_a_recovery_key_whose_keyslot_was_killed(
+    world: World, recipient: str, identity: Path, image: bytes
+) -> None:
+    disk = world.image(data=image + bytes(1 << 20))
+    packet = packet_of(save(world, disk, "--recovery-key", "--recipient", recipient, "--yes"))
+    verify = ("escrow", "verify", packet, disk, "--json")
+    by = {"notes": ("--notes",), "opened": ("--identity", identity)}
+    for method, how in by.items():
+        ran = world.run(*verify, *how)
+        assert (ran.status, ran.json["opens"], ran.json["method"]) == (0, True, method)
+    subprocess.run(["cryptsetup", "-q", "luksKillSlot", disk, "1"], check=True)
+    for how in by.values():
+        ran = world.run(*verify, *how)
+        assert (ran.status, ran.json["opens"]) == (10, False)
+        assert "keyslot 1" in ran.json["secrets"][0]["why"] and "was killed" in ran.json["secrets"][0]["why"]
+    subprocess.run(
+        ["cryptsetup", "-q", "luksAddKey", "--key-slot", "1", "--key-file", world.key_file, disk, identity], check=True
+    )
+    for how, why in (("--notes",), "another passphrase"), (by["opened"], "was changed or is damaged"):
+        ran = world.run(*verify, *how)
+        assert (ran.status, why in ran.json["secrets"][0]["why"]) == (10, True)
+
+
+@needs_cryptsetup
 def test_a_recovery_key_needs_a_free_keyslot_and_a_whole_header(world: World, recipient: str) -> None:
     disk = world.image()
     damaged = bytearray(disk.read_bytes())

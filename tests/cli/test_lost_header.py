@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shlex
 import shutil
 import subprocess
@@ -274,13 +275,37 @@ def test_what_is_on_a_scan_instead_is_said(world: World, identity: Path) -> None
 
 def test_data_that_do_not_tell_are_not_taken_for_another_disks(world: World, identity: Path) -> None:
     """A canary proves that key and parameters belong together, not that they are of this device."""
-    disk, other = world.image(), world.image("other.img", bytes(5 << 20))
+    disk = world.image()
+    disk.write_bytes(disk.read_bytes().ljust(4 << 20, b"\0"))
+    same_size, larger = world.image("same.img", bytes(4 << 20)), world.image("larger.img", bytes(5 << 20))
     recipient = samples.age_identity().to_public()
     ran = world.run("escrow", "save", disk, "--key-file", world.key_file, "--recipient", recipient, "--json")
     packet = ran.json["packets"][0]["id"]
+    assert world.run("backup", disk).status == 0
+    opener = ("--identity", identity, "--new-key-file", world.key_file, *lost.CHEAP)
+    for other, why in ((larger, "5242880"), (same_size, f"nothing tells {same_size} from another device")):
+        for command in (("escrow", "apply", packet, other), ("rebuild", other, "--packet", packet)):
+            planned = world.run(*command, *opener, "--dry-run")
+            assert (planned.status, why in planned.out) == (14, True), planned.out
+            ran = world.run(*command, *opener, "--yes", "--allow-unproven", "--allow-noise", "--allow-other-volume")
+            assert (ran.status, why in ran.err, "--allow-unknown-device" in ran.err) == (14, True, True), ran.err
+            assert not any(other.read_bytes())
+    done = world.run("escrow", "apply", packet, same_size, *opener, "--allow-unknown-device", "--yes")
+    assert done.status == 0, done.err
+
+
+def test_data_that_tell_need_no_serial_number(world: World, identity: Path, content: bytes) -> None:
+    """And those that tell otherwise are no ground for a header, whatever the numbers say."""
+    volume = lost.make_volume(KINDS["luks2-xts-512"], world.folder, content)
+    recipient = samples.age_identity().to_public()
+    ran = world.run("escrow", "save", volume.disk, "--key-file", volume.passphrase_file, "--recipient", recipient)
+    assert ran.status == 0, ran.err
+    packet = next(world.vault.glob("*/*.age"))
+    volume.lose()
+    moved = volume.disk.rename(world.folder / "moved.img")
     opener = ("--identity", identity, "--new-key-file", world.key_file, *lost.CHEAP, "--yes")
-    ran = world.run("escrow", "apply", packet, other, *opener)
-    assert (ran.status, "size_bytes" in ran.err, "--allow-unproven" in ran.err) == (14, True, True)
-    assert not any(other.read_bytes())
-    disk.write_bytes(bytes(disk.stat().st_size))
-    assert world.run("escrow", "apply", packet, disk, *opener).status == 0
+    assert world.run("escrow", "apply", packet, moved, *opener).status == 0
+    with moved.open("r+b") as file:
+        file.write(bytes(lost.LOST_BYTES) + random.Random(1).randbytes(len(content)))
+    ran = world.run("escrow", "apply", packet, moved, *opener, "--allow-unknown-device")
+    assert (ran.status, "--allow-noise" in ran.err) == (14, True), ran.err

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pypdfium2
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -24,16 +26,21 @@ PICTURES = {
 }
 
 
-def main() -> None:
-    folder = ROOT / "docs" / "images"
-    folder.mkdir(parents=True, exist_ok=True)
+def pictures() -> Iterator[tuple[str, Image.Image]]:
+    """The name and the picture of each page, in 16 shades of grey."""
     for name, (make, size, pages) in PICTURES.items():
         document = pypdfium2.PdfDocument(render_pdf(make(), size))
         for page in pages:
             picture = document[page - 1].render(scale=DPI / 72, grayscale=True).to_pil()
-            path = folder / f"sheet-{name}-{size.name.lower()}-{page}.png"
-            picture.convert("L").quantize(16).save(path, optimize=True)
+            yield f"sheet-{name}-{size.name.lower()}-{page}.png", picture.convert("L").quantize(16)
         document.close()
+
+
+def main() -> None:
+    folder = ROOT / "docs" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in pictures():
+        picture.save(folder / name, optimize=True)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from typing import Any
 
 from luksafe.cli.app import App
 from luksafe.cli.main import main
+from luksafe.memory.detect import open_memory
 
 OLD, NEW = Path("/tmp/old"), Path("/tmp/new")
 VAULT = "/tmp/vault"
@@ -171,20 +172,78 @@ def lose_and_rebuild(
     return result
 
 
-def churn(seconds: int) -> None:
-    """What hours of work do to memory: processes that take and free it, files that push each other out of the cache."""
-    allocate = "import os, time\nend = time.monotonic() + SECONDS\nwhile time.monotonic() < end:\n"
-    allocate += "    kept = [bytearray(os.urandom(4096) * 512) for _ in range(40)]; del kept"
-    worker = subprocess.Popen(["python3", "-S", "-c", allocate.replace("SECONDS", str(seconds))])
-    end = time.monotonic() + seconds
+MARK = b"luksafe, a page that nobody has used since".ljust(64, b".")
+PAGE = 4096
+
+
+def leave_marked_pages() -> int:
+    """Fill two thirds of the free memory with pages that begin with a mark, and free it; gives how many stand there."""
+    fill = "import mmap, sys\nkept = mmap.mmap(-1, int(sys.argv[1]))\nfor at in range(0, len(kept), 4096): "
+    fill += f"kept[at:at + {len(MARK)}] = {MARK!r}"
+    free = int(run("awk '/MemFree/ {print $2}' /proc/meminfo").stdout) * 1024
+    done = subprocess.run(["python3", "-S", "-c", fill, str(free * 2 // 3 // PAGE * PAGE)])
+    assert done.returncode == 0
+    return marked_pages()
+
+
+def marked_pages() -> int:
+    """How many pages of RAM still begin with the mark, by /proc/kcore."""
+    import numpy as np
+
+    image, buffer = open_memory(Path("/proc/kcore")), bytearray(1 << 20)
+    pages = np.frombuffer(buffer, "<u8").reshape(-1, PAGE // 8)[:, : len(MARK) // 8]
+    mark, count = np.frombuffer(MARK, "<u8"), 0
+    for at in range(0, image.size_bytes, len(buffer)):
+        image.read_into(at, memoryview(buffer))
+        count += int((pages == mark).all(axis=1).sum())
+    buffer[:] = bytes(len(buffer))
+    return count
+
+
+def memory_counters() -> dict[str, int]:
+    """Pages since the machine started: given out, taken back from files and processes, swapped out and in."""
+    lines = [line.split() for line in Path("/proc/vmstat").read_text().splitlines()]
+    kinds = {
+        "given": "pgalloc_",
+        "reclaimed": "pgsteal_anon pgsteal_file",
+        "swapped_out": "pswpout",
+        "swapped_in": "pswpin",
+    }
+    named = {name: int(value) for name, value in lines}
+    return {
+        kind: sum(n for name, n in named.items() if any(name.startswith(start) for start in starts.split()))
+        for kind, starts in kinds.items()
+    }
+
+
+def churn(seconds: int, swap: str) -> dict[str, Any]:
+    """What hours of work do to memory, and how much of it: processes that need more than there is, so that others are
+    swapped out and in, files that push each other out of the cache, caches of the kernel that are dropped."""
+    run(f"mkswap {swap}; swapon {swap}; echo 100 > /proc/sys/vm/swappiness")
+    total = int(run("awk '/MemTotal/ {print $2}' /proc/meminfo").stdout) * 1024
+    before, marked, end, rounds = memory_counters(), leave_marked_pages(), time.monotonic() + seconds, 0
+    hog = "import mmap, os, sys\nkept = [mmap.mmap(-1, 1 << 22) for _ in range(int(sys.argv[1]) >> 22)]\n"
+    hog += "for each in kept: each[:] = os.urandom(4096) * 1024\nfor each in kept: each[::4096]"
     while time.monotonic() < end:
+        hogs = [subprocess.Popen(["python3", "-S", "-c", hog, str(total * 11 // 20)]) for _ in range(2)]
         run("yes churn | head -c 120M > /tmp/churn; cat /usr/lib/x86_64-linux-gnu/*.so* /tmp/churn > /dev/null")
         run(f"for m in {MOUNT}?; do head -c 2M /dev/urandom > $m/busy; done; sync")
         run("for i in 1 2 3 4 5 6 7 8 9 10; do /bin/true; done; rm /tmp/churn; echo 2 > /proc/sys/vm/drop_caches")
-    assert worker.wait() == 0
+        assert [each.wait() for each in hogs] == [0, 0]
+        rounds += 1
+    run(f"swapoff {swap}")
+    spent = {name: count - before[name] for name, count in memory_counters().items()}
+    return {
+        "rounds": rounds,
+        "pages": total // PAGE,
+        "reused": round(spent["given"] * PAGE / total, 1),
+        **spent,
+        "marked_before": marked,
+        "marked_after": marked_pages(),
+    }
 
 
-def several_volumes(formats: dict[str, str], seconds: int) -> dict[str, Any]:
+def several_volumes(formats: dict[str, str], seconds: int, swap: str) -> dict[str, Any]:
     """Volumes that are open and mounted at once lose their headers after a time of load; each is rebuilt in turn."""
     keys, hashes, result = {}, {}, {"kernel": os.uname().release}
     for name, format in formats.items():
@@ -200,7 +259,7 @@ def several_volumes(formats: dict[str, str], seconds: int) -> dict[str, Any]:
         (mount / "file").write_bytes(data)
         keys[name], hashes[name] = Path(f"/tmp/vk-{name}").read_bytes().hex(), hashlib.sha256(data).hexdigest()
         run(f"rm /tmp/vk-{name}")
-    churn(seconds)
+    result["churn"] = churn(seconds, swap)
     for name in formats:
         assert luksafe("backup", f"/dev/{name}")["status"] == 0
         run(f"dd if=/dev/zero of=/dev/{name} bs=1M count=16 conv=fsync status=none")

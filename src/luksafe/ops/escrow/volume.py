@@ -15,6 +15,7 @@ from luksafe.escrow.parameters import VolumeParameters
 from luksafe.luks.compact import capture
 from luksafe.luks.model import Digest, Header
 from luksafe.luks.unlock import Unlocked, unlock, verify_volume_key
+from luksafe.ops.same_device import lasting_key
 from luksafe.ops.target import Target
 from luksafe.ops.workspace import Workspace
 from luksafe.secret import SecretBytes
@@ -129,6 +130,7 @@ def _device(volume: ProvenVolume) -> dict[str, str | int]:
             "serial": facts.serial,
             "wwn": facts.wwn,
             "partuuid": facts.partition.uuid if facts.partition else "",
+            "target_key": lasting_key(facts),
         }
     elif volume.target.backup:
         record = volume.target.backup.record.device

@@ -17,6 +17,7 @@ from luksafe.luks.model import Digest
 from luksafe.luks.unlock import unlock
 from luksafe.ops.rebuild.bases import FoundHeader
 from luksafe.ops.rebuild.known import KeyProof, KeySource
+from luksafe.ops.same_device import compare_device
 from luksafe.reader import BytesReader
 from luksafe.secret import SecretBytes
 
@@ -39,25 +40,8 @@ def key_of_packet(contents: Contents, name: str, facts: DeviceFacts | None = Non
         uuid=contents.volume.uuid,
         headers=headers,
         proofs=tuple(_canary_proof(contents, key, name)),
-        doubt=_doubt(contents, facts) if facts else "",
+        device=compare_device(name, contents.device, facts) if facts else None,
     )
-
-
-def _doubt(contents: Contents, facts: DeviceFacts) -> str:
-    """Why the device is not the one of which the packet was made, empty when nothing says so.
-
-    The canary proves that key and parameters belong together, not that they are of this device.
-    """
-    now = {
-        "size_bytes": facts.size_bytes,
-        "serial": facts.serial,
-        "wwn": facts.wwn,
-        "partuuid": facts.partition.uuid if facts.partition else "",
-    }
-    other = [
-        f"{n} {contents.device[n]}, not {now[n]}" for n in now if now[n] and contents.device.get(n, now[n]) != now[n]
-    ]
-    return f"the packet was made of a device with {'; '.join(other)}" if other else ""
 
 
 def parameters_of_packet(volume: VolumeParameters) -> Parameters:

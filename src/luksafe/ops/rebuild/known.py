@@ -22,6 +22,7 @@ from luksafe.luks.unlock import verify_volume_key
 from luksafe.ops.rebuild.bases import Base, FoundHeader, choose_base, vault_headers
 from luksafe.ops.rebuild.mapped import agreement, mapping_over, single_table
 from luksafe.ops.record import uuid_of
+from luksafe.ops.same_device import DeviceMatch
 from luksafe.ops.workspace import Workspace
 from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Kind, Recognised
@@ -58,7 +59,7 @@ class Volume:
 class KeySource:
     """Where the key is from, in words, and what its source says: parameters (or the UUID alone), headers, proofs.
 
-    ``doubt`` says what speaks against this device being the one that the source is of.
+    ``device`` says whether the device at hand is the one that the source is of, where the source knows its own.
     """
 
     key: SecretBytes
@@ -67,13 +68,14 @@ class KeySource:
     uuid: str = ""
     headers: tuple[FoundHeader, ...] = ()
     proofs: tuple[KeyProof, ...] = ()
-    doubt: str = ""
+    device: DeviceMatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
     """A volume key, the parameters of its volume, the header that is extended if there is one, what proves the key.
 
+    ``doubt`` says why this may not be the device of that volume; only the data can tell then.
     Leaving ``with`` wipes the key.
     """
 
@@ -120,6 +122,7 @@ def gather(workspace: Workspace, volume: Volume, source: KeySource, limits: KdfL
         proofs.append(KeyProof("digest", f"the digest in {base.found.name} proves the volume key"))
     if _is_disproven(parameters.digest, source.key, limits):
         raise KeyRejected("the digest that comes with the parameters does not prove this volume key", code="wrong-key")
+    matches = [match for match in (source.device, base.found.device if base else None) if match]
     proven_by_mapping = prove_by_mapping(volume, parameters, source.key)
     if proven_by_mapping:
         proofs.append(proven_by_mapping)
@@ -129,9 +132,9 @@ def gather(workspace: Workspace, volume: Volume, source: KeySource, limits: KdfL
         origin=source.origin,
         base=base,
         proofs=tuple(proofs),
-        notes=(*notes, source.doubt) if source.doubt else notes,
+        notes=(*notes, *(match.text for match in matches if match.is_other)),
         least_seqid=_next_seqid(headers, parameters.uuid),
-        doubt=source.doubt,
+        doubt="" if any(match.is_same for match in matches) else "; ".join(match.text for match in matches),
     )
 
 
@@ -164,7 +167,8 @@ def known_headers(
     """The device's own header first: it is the latest. Then ``given``, then the current backups."""
     own = []
     if volume.inspection.header:
-        own.append(FoundHeader(volume.reader, volume.inspection, f"the header on {volume.device}"))
+        match = DeviceMatch("its own header is on it", is_same=True)
+        own.append(FoundHeader(volume.reader, volume.inspection, f"the header on {volume.device}", match))
     uuids = {uuid or uuid_of(volume.inspection)}
     if volume.mapping:
         uuids.add(volume.mapping.luks_uuid)

@@ -21,6 +21,7 @@ BLOCK_BYTES = 4096
 
 FLAG_HELP = {
     "--allow-unproven": "Nothing proves the key: no digest, no mapping, no canary, and the data do not tell.",
+    "--allow-unknown-device": "Nothing but your word says that this is the device that the key is of.",
     "--allow-noise": "The data decrypt to noise.",
     "--allow-other-volume": "There is a whole header of another volume key on the device.",
     "--allow-reencryption": "The device is in reencryption.",
@@ -51,8 +52,8 @@ def judge(volume: Volume, known: Known, new: NewHeader) -> Confidence:
     if data == "noise":
         dangers.append(Danger("data-noise", words, "--allow-noise"))
     if data == "unknown" and known.doubt:
-        dangers.append(Danger("unproven", f"{known.doubt}, and {words}", "--allow-unproven"))
-    elif not by and data == "unknown":
+        dangers.append(Danger("unknown-device", f"{known.doubt}; and {words}", "--allow-unknown-device"))
+    if not by and data == "unknown":
         dangers.append(Danger("unproven", f"nothing proves this key: {words}", "--allow-unproven"))
     return Confidence("; ".join(said), data, data == "sense", tuple(dangers))
 
