@@ -35,7 +35,7 @@ VARIES = (
     (r"[\d.]+ KiB each", "N KiB each"),
     (r"\b[0-9a-f]{16}\b", "PACKET"),
     (r"\d+ bytes each", "N bytes each"),
-    (r"set '?[a-z]+ [a-z]+\b|begins '[a-z]+ [a-z]+\b", "set WORDS"),
+    (r"\bset (that begins )?'?[a-z]+ [a-z]+\b", "set WORDS"),
     (r"sheet [0-9A-F]{4}-[0-9A-F]{4}, \d+ pages?", "sheet ID"),
     (r"\s+", " "),
 )

@@ -13,14 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from luksafe.memory.image import MemoryImage
 from luksafe.memory.schedule import KEY_BITS, SBOX, SCHEDULE_BYTES, is_schedule
 
-CHUNK_BYTES = 256 << 10
-"""How much is read at once: it stays in the second-level cache."""
+CHUNK_BYTES = 512 << 10
+"""How much is read at once: half of a second-level cache, so that it stays there."""
 
 _OVERLAP_BYTES = 256
 _ROW_WORDS = 32
@@ -60,58 +59,58 @@ class ScheduleScanner:
         self._shapes = [_shape(bits) for bits in key_bits]
         # (A mapping begins at a page: copying to another place from the page cache can take six times as long.)
         self._buffer = memoryview(mmap.mmap(-1, CHUNK_BYTES + _OVERLAP_BYTES))
-        self._quads = np.frombuffer(self._buffer, "<u8")
         self._words: Words = np.frombuffer(self._buffer, "<u4")
         self._octets = np.frombuffer(self._buffer, np.uint8).reshape(-1, 4)
         self._sbox = np.frombuffer(SBOX, np.uint8)
-        self._rows = len(self._words) // _ROW_WORDS
         self._lines = np.frombuffer(self._buffer, "V64")[::2]  # of every row the sample and the eight words before it
-        self._sampled, self._previous = self._column(_SAMPLE), self._column(_SAMPLE - 1)
-        self._earlier = [self._column(_SAMPLE - shape.key_words) for shape in self._shapes]
-        self._sums: Words = np.empty((2, self._rows), np.uint32)
-        # (Padded to whole integers, so that eight flags are joined at a time.)
-        flags = np.zeros((2 * len(self._shapes), -(-self._rows // 8)), "<u8")
-        self._flags_by_eight = flags
-        self._holds: Flags = flags.view(np.bool_).reshape(len(self._shapes), 2, -1)[:, :, : self._rows]
-        self._any_by_eight: NDArray[np.uint64] = np.empty(flags.shape[1], "<u8")
+        rows = len(self._words) // _ROW_WORDS
+        self._sampled, self._previous = self._column(_SAMPLE, rows), self._column(_SAMPLE - 1, rows)
+        self._earlier = [self._column(_SAMPLE - shape.key_words, rows) for shape in self._shapes]
+        # One integer for the two sampled words of a row: numpy is fast where these lie side by side.
+        self._pairs, self._sums, self._seen = (np.empty(rows, "<u8") for _ in range(3))
+        self._rests = np.empty((len(self._shapes), rows), "<u8")  # half of one is zero where the rule holds
+        self._holds: Flags = np.empty((len(self._shapes), 2 * rows), np.bool_)
 
     def scan(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Offset and key bits of every schedule that begins in ``start`` … ``stop`` (multiples of 4)."""
         for base in range(start, stop, CHUNK_BYTES):
             self._image.read_into(base, self._buffer)
-            if self._is_zero() or not self._sample():
+            rows = self._sample()
+            if rows is None or not rows.size:
                 continue
             last_word = min(CHUNK_BYTES, stop - base) // 4
             room = self._image.size_bytes - base
-            for word, bits in sorted(self._look_closer(last_word)):
+            for word, bits in sorted(self._look_closer(rows, last_word)):
                 if word * 4 + SCHEDULE_BYTES[bits] <= room:
                     yield base + word * 4, bits
 
     def wipe(self) -> None:
-        """Overwrite the buffer."""
-        self._quads[:] = 0
+        """Overwrite what was read."""
+        for words in (self._words, self._pairs, self._sums, self._seen, self._rests):
+            words[...] = 0
 
-    def _is_zero(self) -> bool:
-        return self._buffer[:64].tobytes() == bytes(64) and not self._quads.any()
+    def _column(self, word: int, rows: int) -> NDArray[np.uint64]:
+        """Word number ``word`` and the next of every row."""
+        return np.ndarray((rows,), "<u8", self._buffer, 4 * word, (4 * _ROW_WORDS,))
 
-    def _column(self, word: int) -> Words:
-        """Word number ``word`` and the next of every row, as two lines."""
-        return as_strided(self._words[word:], (2, self._rows), (4, 4 * _ROW_WORDS))
+    def _sample(self) -> NDArray[np.intp] | None:
+        """The rows where the rule holds at a sample for any key length, and that are not zeros; None: nowhere."""
+        np.copyto(self._pairs, self._sampled)
+        np.copyto(self._sums, self._previous)
+        np.bitwise_xor(self._pairs, self._sums, out=self._sums)
+        np.bitwise_or(self._pairs, self._sums, out=self._seen)
+        if not self._seen.any():
+            return None
+        for earlier, rest in zip(self._earlier, self._rests):
+            np.copyto(rest, earlier)
+        np.bitwise_xor(self._rests, self._sums, out=self._rests)
+        np.equal(self._rests.view("<u4"), 0, out=self._holds)
+        if not self._holds.any():
+            return None
+        return np.flatnonzero((np.bitwise_or.reduce(self._holds.view("<u2"), axis=0) != 0) & (self._seen != 0))
 
-    def _sample(self) -> bool:
-        """Whether the rule holds at any sample for any key length."""
-        np.bitwise_xor(self._sampled, self._previous, out=self._sums)
-        for earlier, holds in zip(self._earlier, self._holds):
-            np.equal(self._sums, earlier, out=holds)
-        np.bitwise_or.reduce(self._flags_by_eight, axis=0, out=self._any_by_eight)
-        return bool(self._any_by_eight.any())
-
-    def _look_closer(self, last_word: int) -> set[tuple[int, int]]:
+    def _look_closer(self, rows: NDArray[np.intp], last_word: int) -> set[tuple[int, int]]:
         """First word and key bits of the schedules that begin before ``last_word``."""
-        rows = np.flatnonzero(self._any_by_eight.view(np.bool_))
-        rows = rows[(self._sampled[0, rows] | self._sums[0, rows] | self._sums[1, rows]) != 0]
-        if not rows.size:
-            return set()
         line = self._lines[rows].view("<u4").reshape(-1, 16)
         sums = line[:, _SAMPLE:] ^ line[:, _SAMPLE - 1 : -1]
         found: set[tuple[int, int]] = set()
