@@ -24,6 +24,7 @@ from luksafe.view.parameters import find_parameters
 from luksafe.view.stream import DecryptedReader
 
 LOOKED_AT_BYTES = 2 << 20
+PLACES, PLACE_BYTES = 64, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,11 @@ def examine_data(ciphertext: Reader, header: Header, volume_key: SecretBytes, di
 
 
 def _never_written(ciphertext: Reader, offset: int) -> bool:
-    return not any(ciphertext.read_at(offset, LOOKED_AT_BYTES))
+    """Zeros at the start, and wherever else it is looked: a start that was wiped leaves the rest to judge by."""
+    if any(ciphertext.read_at(offset, LOOKED_AT_BYTES)):
+        return False
+    room = ciphertext.size_bytes - offset
+    return not any(any(ciphertext.read_at(offset + room * n // PLACES, PLACE_BYTES)) for n in range(PLACES))
 
 
 def _note(workspace: Workspace, backup_id: str, report: ProofReport) -> None:
