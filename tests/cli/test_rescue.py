@@ -171,6 +171,85 @@ def test_keyslot_destroyed_passphrase_no_longer_accepted(world: World, disk: Pat
     assert disk.read_bytes() == whole
 
 
+OTHER = b"another passphrase"
+CHEAP = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000"
+
+
+def needs_cryptsetup() -> None:
+    if shutil.which("cryptsetup") is None:
+        pytest.skip("needs cryptsetup")
+
+
+def test_formatted_again(world: World, disk: Path) -> None:
+    needs_cryptsetup()
+    world.run("backup", disk)
+    whole = disk.read_bytes()
+    options = ["--type", "luks2", *CHEAP.split(), "--offset", "2048", "--key-file", "-"]
+    subprocess.run(["cryptsetup", "luksFormat", "-q", *options, disk], input=OTHER, check=True)
+    formatted = disk.read_bytes()
+    talk = begin(world, disk)
+    talk.choose("Write backup")
+    run_steps(talk, "p", "w", "p")
+    assert talk.end() == 0
+    assert "THINK TWICE" in talk.text
+    assert_opens(world, disk)
+    after = disk.read_bytes()
+    assert after[: HEADER_BYTES // 2] == whole[: HEADER_BYTES // 2]  # the header, and its keyslot
+    assert after[HEADER_BYTES:] == formatted[HEADER_BYTES:] == whole[HEADER_BYTES:]
+
+
+def save_packet(world: World, disk: Path, *where: object) -> None:
+    (world.folder / "words").write_bytes(b"words")
+    sealed = ("--recipient", "passphrase", "--packet-key-file", world.folder / "words")
+    ran = world.run("escrow", "save", disk, "--key-file", world.key_file, *sealed, *where, "--yes")
+    assert ran.status == 0, ran.err
+
+
+def go_in_by_packet(talk: Talk) -> None:
+    """The packet is opened, a new passphrase given; a cheaper key derivation is added, as any option can be."""
+    talk.choose("Get in with escrow packet")
+    talk.say("q: leave:", "o")
+    talk.say("Its options, as in a shell: ", '--pbkdf "unfinished')
+    talk.wait("a quotation mark is open")
+    talk.say("q: leave:", "o")
+    talk.say("Its options, as in a shell: ", CHEAP)
+    talk.say("q: leave:", "r")
+    talk.say("Passphrase of packet [^\r\n]*: ", "words")
+    talk.say("New passphrase for [^\r\n]*[^)]: ", OTHER.decode())
+    talk.say("\\(again\\): ", OTHER.decode())
+    talk.say("Type YES to go on: ", "YES")
+    talk.say("q: leave:", "r")
+    talk.say("Passphrase for [^\r\n]*: ", OTHER.decode())
+    assert talk.end() == 0
+    assert "The data can be read." in talk.text
+
+
+def test_lost_passphrase_and_a_packet_in_the_vault(world: World, disk: Path) -> None:
+    needs_cryptsetup()
+    save_packet(world, disk)
+    whole = disk.read_bytes()
+    go_in_by_packet(begin(world, disk))
+    after = disk.read_bytes()
+    assert after[32768 : 32768 + 256000] == whole[32768 : 32768 + 256000]
+    assert after[HEADER_BYTES:] == whole[HEADER_BYTES:]
+    assert_opens(world, disk)  # with the old passphrase as well
+
+
+def test_header_zeroed_and_a_packet_in_a_file(world: World, disk: Path) -> None:
+    (world.folder / "stick").mkdir()
+    save_packet(world, disk, "--output", world.folder / "stick")
+    shutil.rmtree(world.vault)
+    with disk.open("r+b") as file:
+        file.write(bytes(32768))
+    whole = disk.read_bytes()
+    talk = begin(world, disk)
+    talk.say("q: leave:", "f")
+    (packet,) = (world.folder / "stick").glob("*.age")
+    talk.say("Its path [^\r\n]*: ", str(packet))
+    go_in_by_packet(talk)
+    assert disk.read_bytes()[HEADER_BYTES:] == whole[HEADER_BYTES:]
+
+
 @pytest.fixture
 def loops(world: World) -> Iterator[None]:
     """Loop devices over files of this test are taken away after it, however it ends."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import click
 
@@ -27,6 +26,7 @@ from luksafe.ops.write.plan import WritePlan
 
 DEFAULT_SECONDS = 600
 KEYSLOT_SECONDS = 86400
+_REDRAW_SECONDS, _LINE_SECONDS = 0.2, 60.0
 
 
 @verb
@@ -66,8 +66,8 @@ def command(
     passphrase = key.passphrase(device) if key.is_given or keyslot is not None else None
     request = RepairRequest(take, uuid, passphrase, keyslot, sources, wipe, key.limits)
     seconds = seconds or (DEFAULT_SECONDS if keyslot is None else KEYSLOT_SECONDS)
-    with _SearchDisplay(app) as progress:
-        effort = Effort(seconds, progress, lambda label, s: app.say(f"searching for {label}: {_duration(s)} at most"))
+    with _SearchDisplay(app) as display:
+        effort = Effort(seconds, display.progress, display.announce)
         planned = plan_repair(workspace, device, request, effort)
     if planned.plan is None:
         return _report_nothing(app, device, planned)
@@ -122,24 +122,42 @@ def _print(device: str, planned: RepairPlan, done: Applied, seen: Inspection) ->
 
 
 class _SearchDisplay:
-    """One line on stderr, on a terminal only, that tells how far a search is."""
+    """On stderr how far a search is: one line that is drawn anew on a terminal, elsewhere a line each minute."""
 
     def __init__(self, app: App) -> None:
-        self._is_shown = sys.stderr.isatty() and not app.quiet
-        self._drawn = 0.0
+        self._app, self._is_terminal = app, sys.stderr.isatty()
+        self._label, self._begun, self._drawn = "", 0.0, 0.0
 
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        return self._draw
+    def __enter__(self) -> Self:
+        return self
 
-    def _draw(self, label: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if self._is_shown and now - self._drawn > 0.2:
-            self._drawn = now
-            sys.stderr.write(f"\r\x1b[K{label}: {done * 100 // max(total, 1)} % of {total} candidates")
+    def announce(self, label: str, even: float, most: float) -> None:
+        """Before a search: how long it will take."""
+        odds = f"as likely as not found within {_duration(even)}, {_duration(most)} at most"
+        self._clear()
+        self._app.say(f"searching for {label}: {odds} (measured with the machine as busy as it is)")
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """How much of a search is done, and what is left at the speed that it had so far."""
+        now, share = time.monotonic(), done / max(total, 1)
+        if label != self._label:
+            self._label, self._begun, self._drawn = label, now, now
+        if self._app.quiet or now - self._drawn < (_REDRAW_SECONDS if self._is_terminal else _LINE_SECONDS):
+            return
+        self._drawn = now
+        left = f", {_duration((now - self._begun) * (1 - share) / share)} left at most" if share > 0 else ""
+        text = f"{label}: {share:.0%} of the search done{left}"
+        if self._is_terminal:
+            sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
+        else:
+            self._app.say(text)
 
     def __exit__(self, *_: object) -> None:
-        if self._is_shown:
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._is_terminal and not self._app.quiet:
             sys.stderr.write("\r\x1b[K")
 
 

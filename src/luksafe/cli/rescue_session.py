@@ -7,6 +7,8 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
@@ -17,6 +19,8 @@ from luksafe.cli.rescue_console import Console
 from luksafe.cli.scan_text import scan_lines
 from luksafe.cli.text import human_size
 from luksafe.device.identity import describe
+from luksafe.errors import LuksafeError
+from luksafe.ops.escrow.found import read_packet_file
 from luksafe.ops.rescue.first_copy import keep_first_copy
 from luksafe.ops.rescue.journal import Journal, journal_folder, read_journal, write_journal
 from luksafe.ops.rescue.look import Look, look, search
@@ -115,7 +119,7 @@ class Session:
         while True:
             self._console.ways(ways)
             numbers = [str(number) for number in range(1, len(ways) + 1)]
-            question = "Which way? A number; f: I have a header backup in a file; q: leave:"
+            question = "Which way? A number; f: I have a backup or packet in a file; q: leave:"
             typed = self._console.choose(question, (*numbers, "f", "q") if numbers else ("f", "q"))
             if typed == "q":
                 return None
@@ -127,9 +131,11 @@ class Session:
             return ways[int(typed) - 1]
 
     def _import(self) -> None:
+        """Take a header backup or an escrow packet into the vault: then the ways that it opens are shown."""
         path = ask("Its path (Enter: none): ")
         if path:
-            self._run(Step(("luksafe", "import", path), ""))
+            verb = ("escrow", "import") if _is_packet(path) else ("import",)
+            self._run(Step(("luksafe", *verb, path), ""))
 
     def _walk(self, way: Way) -> None:
         """Step by step along a way, until it ends, fails, or is left."""
@@ -148,7 +154,8 @@ class Session:
         """One step. False when the way ends here."""
         while True:
             self._console.step(step, number, count, self._shown(step))
-            typed = self._console.choose("r: run it, s: skip it, b: back to the ways, q: leave:", ("r", "s", "b", "q"))
+            question = "r: run it, o: add an option, s: skip it, b: back to the ways, q: leave:"
+            typed = self._console.choose(question, ("r", "o", "s", "b", "q"))
             if typed == "q":
                 self._is_left = True
                 return False
@@ -158,11 +165,22 @@ class Session:
                 return False
             if typed == "s":
                 return True
+            if typed == "o":
+                step = self._with_options(step)
+                continue
             status = self._run(step)
             if status in DONE_STATUSES:
                 self._note_success(step)
                 return True
             self._console.rule(f"That did not work: {_STATUS_WORDS.get(status, f'exit status {status}')}")
+
+    def _with_options(self, step: Step) -> Step:
+        """The step with what its command says that it wants: the file of a key, a danger that is accepted."""
+        try:
+            return replace(step, command=(*step.command, *shlex.split(ask("Its options, as in a shell: "))))
+        except ValueError:
+            self._console.warning("a quotation mark is open; nothing was added")
+            return step
 
     def _note_success(self, step: Step) -> None:
         if step.proves and not self._journal.is_finished:
@@ -235,3 +253,11 @@ class Session:
         self._console.line("  then check the filesystem read-only first: fsck -n")
         self._console.line(f"  the first copy stays in {self._journal.copy_file}")
         return 0 if all(item.status != EXIT_WARNINGS for item in self._journal.done) else EXIT_WARNINGS
+
+
+def _is_packet(path: str) -> bool:
+    try:
+        read_packet_file(Path(path))
+    except LuksafeError:
+        return False
+    return True

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
+from luksafe.luks.key_material import material_range
 from luksafe.luks.model import Header, Keyslot
 from luksafe.ops.diagnosis.bytes_compare import not_random
 from luksafe.reader import Reader
-
-
-def material_range(keyslot: Keyslot) -> tuple[int, int] | None:
-    """The bytes of key material in the area, ``[start, end)``: what lies behind them is filling. None without any."""
-    if keyslot.area is None or keyslot.af is None or keyslot.kdf is None:
-        return None
-    length = min(keyslot.area.size, keyslot.key_size * keyslot.af.stripes)
-    return keyslot.area.offset, keyslot.area.offset + length
 
 
 def is_area_clear(keyslot: Keyslot) -> bool:

@@ -12,9 +12,10 @@ from multiprocessing.pool import IMapIterator, Pool
 from luksafe.crypto.kdf import KdfLimits
 from luksafe.crypto.sectors import sector_cipher
 from luksafe.errors import DamagedInput, KeyRejected, NotFound
+from luksafe.luks.key_material import may_be_material
 from luksafe.luks.model import Header, Keyslot
 from luksafe.luks.repair.effort import Effort
-from luksafe.luks.repair.keyslot_search import SECTOR_BYTES, Judge, KeyslotSearch, digest_judge
+from luksafe.luks.repair.keyslot_search import SECTOR_BITS, SECTOR_BYTES, Judge, KeyslotSearch, digest_judge
 from luksafe.luks.repair.luks1_key_fields import search_fields
 from luksafe.luks.repair.proposal import Evidence, Outcome, Patch, Proposal
 from luksafe.luks.unlock import derive_area_key, open_keyslot
@@ -22,10 +23,15 @@ from luksafe.reader import Reader
 from luksafe.secret import SecretBytes
 from luksafe.view.process import count_workers
 
-_SLOW_DIGEST_SECONDS = 0.005
-_SAMPLES = ((0, 8192), (65536, 4096))
-"""Where filesystems, swap and LVM have structures with runs of one byte: bytes of the data, offset and length."""
-_BLOCK_BYTES = 16
+_SLOW_DIGEST_SECONDS = 0.0002
+"""Asking the data takes about as long."""
+_SAMPLE_BYTES = 4096
+"""Filesystems, swap and LVM have runs of one byte so near to the start of the data."""
+_RUNS = (bytes(16), b"\xff" * 16)
+_CHEAP_SECONDS = 60.0
+_FIELD_VARIANTS = 300
+"""How many salts and counts of a LUKS1 keyslot are tried, each as dear as an unlocking."""
+_MEASURE_SECONDS = 0.4
 _POLL_SECONDS = 0.2
 
 _search: KeyslotSearch | None = None
@@ -49,11 +55,20 @@ def repair_keyslot(
     if keyslot is None:
         there = ", ".join(map(str, header.keyslots)) or "none"
         raise NotFound(f"keyslot {slot} is not in use (in use: {there})", code="no-keyslot")
+    begun = time.perf_counter()
     if _opens(reader, header, keyslot, passphrase, limits):
         return Outcome()
-    proposal = search_fields(reader, slot, passphrase, limits, effort) if header.format == "luks1" else None
-    if proposal is None:
-        proposal = _search_area(reader, header, keyslot, passphrase, limits, effort, data)
+    each = time.perf_counter() - begun
+
+    def of_fields() -> Proposal | None:
+        return search_fields(reader, slot, passphrase, limits, effort) if header.format == "luks1" else None
+
+    def of_area() -> Proposal | None:
+        return _search_area(reader, header, keyslot, passphrase, limits, effort, data)
+
+    # the area is where nearly all bits are; the few of the header come first where that costs next to nothing
+    searches = (of_fields, of_area) if each * _FIELD_VARIANTS <= _CHEAP_SECONDS else (of_area, of_fields)
+    proposal = next((found for search in searches if (found := search()) is not None), None)
     if proposal is not None:
         return Outcome((proposal,))
     text = f"keyslot {slot}: no single flipped bit explains that this passphrase does not open it"
@@ -120,29 +135,28 @@ def _data_judge(header: Header, keyslot: Keyslot, data: Reader) -> Judge | None:
         or segment.id not in digest.segments
     ):
         return None
-    pieces = [(at, data.read_at(segment.offset + at, length)) for at, length in _SAMPLES]
-    pieces = [(at, piece[: len(piece) // segment.sector_size * segment.sector_size]) for at, piece in pieces]
+    sample = data.read_at(segment.offset, _SAMPLE_BYTES)
+    if len(sample) < _SAMPLE_BYTES or not may_be_material(sample):
+        return None
 
     def makes_sense(key: SecretBytes) -> bool:
         cipher = sector_cipher(segment.encryption, key, sector_size=segment.sector_size)
-        return any(_has_run(cipher.decrypt(piece, segment.iv_tweak + at // 512)) for at, piece in pieces if piece)
+        clear = cipher.decrypt(sample, segment.iv_tweak)
+        return any(run in clear for run in _RUNS)
 
     return makes_sense
-
-
-def _has_run(clear: bytearray) -> bool:
-    blocks = (clear[at : at + _BLOCK_BYTES] for at in range(0, len(clear), _BLOCK_BYTES))
-    return any(block == block[:1] * _BLOCK_BYTES for block in blocks)
 
 
 def _search_on_all_cores(search: KeyslotSearch, effort: Effort) -> tuple[int, bytes] | None:
     """Number and bytes of the sector that must be changed, or None."""
     workers, label = count_workers(), "one flipped bit in the keyslot"
-    effort.announce(label, search.estimate_seconds() / workers)
-    total, done = sum(search.cost(sector) for sector in search.sectors), 0
     with _pool(search, workers) as pool:
+        seconds = _measure(pool, search, workers)
+        half = sum(seconds[sector] for sector in search.sectors[: len(seconds) // 2])
+        done, total = 0.0, sum(seconds.values())
+        effort.announce(label, half, total)
         results = pool.imap_unordered(_try_sector, search.sectors)
-        while effort.goes_on(label, done, total):
+        while effort.goes_on(label, int(1000 * done), int(1000 * total)):
             try:
                 number, sector = _next(results)
             except multiprocessing.TimeoutError:
@@ -151,8 +165,15 @@ def _search_on_all_cores(search: KeyslotSearch, effort: Effort) -> tuple[int, by
                 return None
             if sector:
                 return number, sector
-            done += search.cost(number)
+            done += seconds[number]
     return None
+
+
+def _measure(pool: Pool, search: KeyslotSearch, workers: int) -> dict[int, float]:
+    """How long each sector takes all workers: measured on the cheapest and the dearest, with all of them at work."""
+    order = search.sectors
+    cheap, dear = (max(pool.map(_time_bits, [sector] * workers, 1)) for sector in (order[0], order[-1]))
+    return {n: SECTOR_BITS / workers * (cheap + (dear - cheap) * search.work(n)) for n in order}
 
 
 def _next(results: IMapIterator[tuple[int, bytes]]) -> tuple[int, bytes]:
@@ -171,6 +192,11 @@ def _pool(search: KeyslotSearch, workers: int) -> Iterator[Pool]:
             yield pool
     finally:
         _search = None
+
+
+def _time_bits(number: int) -> float:
+    """In a worker: the seconds that a bit of the sector takes."""
+    return _search.seconds_per_bit(number, _MEASURE_SECONDS) if _search else 0.0
 
 
 def _try_sector(number: int) -> tuple[int, bytes]:

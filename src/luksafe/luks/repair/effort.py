@@ -7,18 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Progress = Callable[[str, int, int], None]
-Announce = Callable[[str, float], None]
+Announce = Callable[[str, float, float], None]
 
 
 @dataclass
 class Effort:
-    """The time that is left for searching. ``progress`` gets a label, how many candidates are done, and of how many;
-    ``announce`` gets a label and the estimated seconds before a long search begins.
+    """The time that is left for searching. ``progress`` gets a label, how much work is done, and of how much;
+    ``announce`` gets, before a long search, a label and the estimated seconds: for even odds, and at most.
     """
 
     limit_seconds: float = 600.0
     progress: Progress = lambda label, done, total: None
-    announce: Announce = lambda label, seconds: None
+    announce: Announce = lambda label, even, most: None
     clock: Callable[[], float] = time.monotonic
     _started: float = field(init=False)
     ran_out: bool = field(init=False, default=False)

@@ -51,7 +51,8 @@ def _search_pairs(judge: ChecksumJudge, pairs: list[tuple[Flip, list[Flip]]], ef
     label, done = "two flipped bits", 0
     for number, (first, seconds) in enumerate(pairs):
         if number == 0:
-            effort.announce(label, estimate_seconds(judge, seconds[:_TRIAL], total, effort))
+            most = estimate_seconds(judge, seconds[:_TRIAL], total, effort)
+            effort.announce(label, most / 2, most)
         if not effort.goes_on(label, done, total):
             return None
         for second in judge.with_flip(*first).right_flips(seconds):

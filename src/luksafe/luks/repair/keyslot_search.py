@@ -22,16 +22,13 @@ from luksafe.reader import Reader
 from luksafe.secret import SecretBytes
 
 SECTOR_BYTES = 512
-_SECTOR_BITS = 8 * SECTOR_BYTES
-_TRIAL_STEPS = 400
-_FIXED_COST = 200
-"""Decrypting a sector and judging a key, in stripes."""
+SECTOR_BITS = 8 * SECTOR_BYTES
 
 Judge = Callable[[SecretBytes], bool]
 
 
 class _Sectors(Protocol):
-    def decrypt(self, data: bytes, first_sector_512: int) -> bytearray: ...
+    def decrypt(self, data: bytes | bytearray, first_sector_512: int) -> bytearray: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +43,25 @@ class FoundBit:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A part of the key that is hashed by itself: bytes ``[start, end)``, its stripes as numbers, the states before."""
+    """A part of the key that is hashed by itself: bytes ``[start, end)``, its stripes as numbers, the states before.
 
+    Before each stripe stands the piece's own number, as it is hashed: so that nothing has to be put together later.
+    """
+
+    number: bytes
     start: int
     end: int
-    prefix: bytes
     stripes: list[int]
     states: list[int]
+
+    @property
+    def size(self) -> int:
+        """The bytes of a stripe that are the piece's."""
+        return self.end - self.start
+
+    def stripe(self, clear: bytes | bytearray, at: int) -> int:
+        """The piece of the stripe that begins at ``at``, behind the piece's number."""
+        return int.from_bytes(self.number + clear[at + self.start : at + self.end], "big")
 
 
 class KeyslotSearch:
@@ -83,83 +92,75 @@ class KeyslotSearch:
         """The sectors of the area, in the order in which they are best tried: the cheap ones first."""
         return list(range(len(self._material) // SECTOR_BYTES))[::-1]
 
-    def cost(self, sector: int) -> int:
-        """How much work a sector is, counted in stripes that must be hashed again."""
-        return max(0, self._stripes - sector * SECTOR_BYTES // self._key_size) + _FIXED_COST
+    def work(self, sector: int) -> float:
+        """The part of the stripes, 0 to 1, that must be hashed again for a bit of this sector."""
+        return max(0.0, 1 - sector * SECTOR_BYTES / (self._key_size * self._stripes))
 
-    def estimate_seconds(self) -> float:
-        """How long it takes to try every bit, measured on a few: the most, and twice what is to be expected."""
-        piece = self._pieces[0]
-        begun = time.perf_counter()
-        self._finish(piece, max(0, len(piece.stripes) - 1 - _TRIAL_STEPS), [])
-        step = (time.perf_counter() - begun) / min(_TRIAL_STEPS, len(piece.stripes))
-        begun = time.perf_counter()
-        self._cipher.decrypt(self._material[:SECTOR_BYTES], 0)
-        self._judge(self.key_as_it_is)
-        each = time.perf_counter() - begun
-        return len(self._material) * 8 * (each + step * self._stripes / 2)
+    def seconds_per_bit(self, sector: int, seconds: float) -> float:
+        """What a bit of this sector costs here and now, measured on real candidates for so long."""
+        begun, number = time.perf_counter(), 0
+        while (taken := time.perf_counter() - begun) < seconds or number == 0:
+            self._try_bit(sector, number % SECTOR_BITS)
+            number += 1
+        return taken / number
 
     def try_sector(self, number: int) -> FoundBit | None:
         """Try the 4096 bits of one sector; the flip that gives a key which the judge takes, or None."""
-        start = number * SECTOR_BYTES
-        sector = self._material[start : start + SECTOR_BYTES]
-        clear = self._clear[start : start + SECTOR_BYTES]
-        for bit in range(_SECTOR_BITS):
-            changed = bytearray(sector)
-            changed[bit // 8] ^= 1 << bit % 8
-            key = self._key_with(start, clear, bytes(self._cipher.decrypt(bytes(changed), number)))
-            if self._judge(key):
-                return FoundBit(start + bit // 8, 1 << bit % 8, bytes(changed), key)
-            key.wipe()
+        return next((found for bit in range(SECTOR_BITS) if (found := self._try_bit(number, bit))), None)
+
+    def _try_bit(self, number: int, bit: int) -> FoundBit | None:
+        start, mask = number * SECTOR_BYTES, 1 << bit % 8
+        changed = bytearray(self._material[start : start + SECTOR_BYTES])
+        changed[bit // 8] ^= mask
+        key = self._key_with(start, bytes(self._cipher.decrypt(changed, number)))
+        if self._judge(key):
+            return FoundBit(start + bit // 8, mask, bytes(changed), key)
+        key.wipe()
         return None
 
-    def _key_with(self, start: int, before: bytes, after: bytes) -> SecretBytes:
+    def _key_with(self, start: int, after: bytes) -> SecretBytes:
         """The key when a sector of the clear material that begins at ``start`` reads ``after`` instead."""
+        before = self._clear[start : start + SECTOR_BYTES]
         differing = int.from_bytes(before, "big") ^ int.from_bytes(after, "big")
         first = start + SECTOR_BYTES - 1 - (differing.bit_length() - 1) // 8
         last = start + SECTOR_BYTES - 1 - ((differing & -differing).bit_length() - 1) // 8
-        low = first // self._key_size
-        high = min(last // self._key_size, self._stripes - 1)
-        key = SecretBytes(self._key)
-        if low >= self._stripes:
-            return key
-        part = bytearray(self._clear[low * self._key_size : (high + 1) * self._key_size])
-        at = start - low * self._key_size
-        for position in range(max(0, at), min(len(part), at + SECTOR_BYTES)):
-            part[position] = after[position - at]
+        low, high = first // self._key_size, min(last // self._key_size, self._stripes - 1)
         made = bytearray(self._key)
-        for piece in self._pieces:
-            stripes = [self._number(part, n * self._key_size + piece.start, piece) for n in range(high - low + 1)]
-            if stripes != piece.stripes[low : high + 1]:
-                made[piece.start : piece.end] = self._finish(piece, low, stripes)
-        key.wipe()
+        if low < self._stripes:
+            part = bytearray(self._clear[low * self._key_size : (high + 1) * self._key_size])
+            at = low * self._key_size
+            here = slice(max(at, start), min(at + len(part), start + SECTOR_BYTES))
+            part[here.start - at : here.stop - at] = after[here.start - start : here.stop - start]
+            for piece in self._pieces:
+                stripes = [piece.stripe(part, at) for at in range(0, len(part), self._key_size)]
+                if stripes != piece.stripes[low : high + 1]:
+                    made[piece.start : piece.end] = self._finish(piece, low, stripes)
         return SecretBytes.take(made)
 
     def _piece(self, number: int, start: int) -> _Piece:
-        end = min(start + self._step, self._key_size)
-        piece = _Piece(start, end, number.to_bytes(4, "big"), [], [0])
+        piece = _Piece(number.to_bytes(4, "big"), start, min(start + self._step, self._key_size), [], [0])
         for stripe in range(self._stripes):
-            piece.stripes.append(self._number(self._clear, stripe * self._key_size + start, piece))
-        for stripe in piece.stripes[:-1]:
-            piece.states.append(self._diffuse(piece, piece.states[-1], [stripe]))
+            piece.stripes.append(piece.stripe(self._clear, stripe * self._key_size))
+        for number_and_stripe in piece.stripes[:-1]:
+            piece.states.append(self._diffuse(piece, piece.states[-1], [number_and_stripe]))
         return piece
 
     def _finish(self, piece: _Piece, first: int, changed: list[int]) -> bytes:
         """The piece of the key when the stripes from ``first`` on are ``changed``, and then as they are."""
         *before, last = [*changed, *piece.stripes[first + len(changed) :]]
         state = self._diffuse(piece, piece.states[first], before)
-        return (state ^ last).to_bytes(piece.end - piece.start, "little")
+        return (state ^ last).to_bytes(len(piece.number) + piece.size, "big")[len(piece.number) :]
 
     def _diffuse(self, piece: _Piece, state: int, stripes: list[int]) -> int:
-        """The state after some stripes: nearly all time of a search is spent in this loop."""
-        size, new, prefix, to_int = piece.end - piece.start, self._new, piece.prefix, int.from_bytes
+        """The state after some stripes: nearly all time of a search is spent in one of these loops."""
+        length, new, to_int = len(piece.number) + piece.size, self._new, int.from_bytes
+        if piece.size == self._step:
+            for stripe in stripes:
+                state = to_int(new((state ^ stripe).to_bytes(length, "big")).digest(), "big")
+            return state
         for stripe in stripes:
-            state = to_int(new(prefix + (state ^ stripe).to_bytes(size, "little")).digest()[:size], "little")
+            state = to_int(new((state ^ stripe).to_bytes(length, "big")).digest()[: piece.size], "big")
         return state
-
-    @staticmethod
-    def _number(clear: bytes | bytearray, at: int, piece: _Piece) -> int:
-        return int.from_bytes(clear[at : at + piece.end - piece.start], "little")
 
 
 def digest_judge(digest: Digest, limits: KdfLimits) -> Judge:

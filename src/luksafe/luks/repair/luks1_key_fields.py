@@ -76,7 +76,8 @@ def _first(
             why = "with it the passphrase gives a volume key that fits the digest"
             return Proposal("keyslot-field-mended", variant.text, why, Evidence.DIGEST, (variant.patch,))
         if number == 0:
-            effort.announce(f"a flipped bit in {label}", (effort.clock() - begun) * len(variants))
+            most = (effort.clock() - begun) * len(variants)
+            effort.announce(f"a flipped bit in {label}", most / 2, most)
     return None
 
 

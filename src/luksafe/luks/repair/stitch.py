@@ -7,15 +7,12 @@ from dataclasses import dataclass
 
 from luksafe.luks.af import RandomBytes
 from luksafe.luks.inspection import Inspection, inspect
+from luksafe.luks.key_material import SECTOR_BYTES, material_sectors, may_be_material
 from luksafe.luks.luks1.binary_header import HEADER_BYTES
 from luksafe.luks.luks2.writer import copy_from_other
 from luksafe.luks.model import Header, Keyslot
 from luksafe.luks.repair.proposal import Evidence, Outcome, Patch, PatchedReader, Proposal, Side
 from luksafe.reader import Reader
-
-SECTOR_BYTES = 512
-_LEAST_DISTINCT = 128
-"""Of 512 random bytes about 222 values differ; 128 is twenty standard deviations away."""
 
 Opens = Callable[[Reader, int], bool]
 """Whether the passphrase that is at hand opens this keyslot of the volume in this reader."""
@@ -98,7 +95,7 @@ def _shares_material(reader: Reader, source: Reader, header: Header) -> bool:
     """Whether a sector of a keyslot is the same on both: random bytes never are by chance."""
     for keyslot in header.keyslots.values():
         pairs = zip(_sectors(reader, keyslot), _sectors(source, keyslot), strict=True)
-        if any(ours == theirs and looks_random(ours) for ours, theirs in pairs):
+        if any(ours == theirs and may_be_material(ours) for ours, theirs in pairs):
             return True
     return False
 
@@ -108,9 +105,9 @@ def _keyslot_from(
 ) -> Proposal | None:
     """What the source has of a keyslot and the reader has not; None where it has nothing better."""
     ours, theirs = _sectors(reader, keyslot), _sectors(source.reader, keyslot)
-    wanted = [n for n, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b and looks_random(b)]
-    damaged = [n for n in wanted if not looks_random(ours[n])]
-    agrees = any(a == b and looks_random(a) for a, b in zip(ours, theirs, strict=True))
+    wanted = [n for n, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b and may_be_material(b)]
+    damaged = [n for n in wanted if not may_be_material(ours[n])]
+    agrees = any(a == b and may_be_material(a) for a, b in zip(ours, theirs, strict=True))
     for numbers in (damaged, wanted) if damaged != wanted else (wanted,):
         patches = tuple(_joined(keyslot, numbers, theirs))
         if opens and patches and opens(PatchedReader(reader, patches), keyslot.id):
@@ -146,19 +143,11 @@ def _joined(keyslot: Keyslot, numbers: Sequence[int], sectors: Sequence[bytes]) 
 
 def _sectors(reader: Reader, keyslot: Keyslot) -> list[bytes]:
     """The sectors of a keyslot's key material; what cannot be read is zeros."""
-    if keyslot.area is None or keyslot.af is None:
-        return []
-    count = -(-min(keyslot.area.size, keyslot.key_size * keyslot.af.stripes) // SECTOR_BYTES)
     sectors = []
-    for number in range(count):
+    for at in material_sectors(keyslot):
         try:
-            sector = reader.read_at(keyslot.area.offset + number * SECTOR_BYTES, SECTOR_BYTES)
+            sector = reader.read_at(at, SECTOR_BYTES)
         except OSError:
             sector = b""
         sectors.append(sector.ljust(SECTOR_BYTES, b"\0"))
     return sectors
-
-
-def looks_random(sector: bytes) -> bool:
-    """Whether a sector may be key material."""
-    return len(set(sector)) >= _LEAST_DISTINCT

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from luksafe.luks.model import Header
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.model import Verdict
+from luksafe.ops.diagnosis.reencryption import resume_steps
 
 DAMAGED = (Verdict.REPAIRABLE, Verdict.NEEDS_BACKUP, Verdict.NEEDS_KEY, Verdict.LOST)
 
@@ -45,19 +45,23 @@ def next_commands(facts: Facts, verdict: Verdict) -> Iterator[str]:
         case Verdict.NEEDS_KEY:
             yield f"luksafe diagnose {device} --try-variants"
             yield from (f"luksafe prove {b.id[:12]} --data {device}" for b in facts.backups[:3])
-            yield from _with_packet(facts, device) if facts.packets else (f"luksafe escrow apply PACKET {device}",)
+            yield from _with_packet(facts, device)
         case _ if facts.inspection.is_luks1_reencrypting:
-            yield f"cryptsetup reencrypt {device}   (copy the disk first; in the folder with LUKS-<UUID>.log)"
+            yield from _resume(facts)
         case _:
             yield from _with_backup(facts, device)
-            yield from _with_packet(facts, device)
+            if facts.packets or not facts.backups:
+                yield from _with_packet(facts, device)
             yield f"luksafe scan {device}"
 
 
 def things_to_avoid(facts: Facts, verdict: Verdict) -> Iterator[str]:
     """What makes it worse."""
     if facts.inspection.is_luks1_reencrypting:
-        yield "do not restore or repair the header, do not format: part of the data has the new key, part the old one"
+        yield (
+            "do not restore or repair the header before the reencryption has ended, do not format: part of the data has"
+            " the new key, part the old one"
+        )
     elif verdict in DAMAGED:
         yield "do not run cryptsetup on it (isLuks, luksDump and repair may write); do not format, fsck or partition it"
     if verdict in DAMAGED and facts.mappings:
@@ -66,8 +70,8 @@ def things_to_avoid(facts: Facts, verdict: Verdict) -> Iterator[str]:
 
 def _for_healthy(facts: Facts, device: str) -> Iterator[str]:
     header = facts.mended.header
-    if header is not None and header.is_in_reencryption:
-        yield from _go_on_with_reencryption(header, device)
+    if resume_steps(facts, device):
+        yield from _resume(facts)
     elif not any(b.uuid.lower() == (header.uuid.lower() if header else "") for b in facts.backups):
         yield f"luksafe backup {device}"
     else:
@@ -86,31 +90,18 @@ def _for_repairable(facts: Facts, device: str) -> Iterator[str]:
         yield from (f"luksafe repair {device} {side.option}" for side in facts.repair.sides)
     else:
         yield f"luksafe repair {device}"
-    header = facts.mended.header
-    if header is not None and header.is_in_reencryption:
-        yield from _go_on_with_reencryption(header, device)
+    yield from _resume(facts)
 
 
-def is_reencryption_crashed(header: Header) -> bool:
-    """Whether a piece of the data was being reencrypted: cryptsetup wants that brought in order before it goes on."""
-    return any("in-reencryption" in segment.flags for segment in header.segments.values())
-
-
-def _go_on_with_reencryption(header: Header, device: str) -> Iterator[str]:
-    yield f"luksafe backup {device} --full"
-    if is_reencryption_crashed(header):
-        yield f"cryptsetup repair {device}"
-    yield f"cryptsetup reencrypt --resume-only {device}"
+def _resume(facts: Facts) -> Iterator[str]:
+    yield from (shlex.join(step.command) for step in resume_steps(facts, facts.device or facts.target))
 
 
 def _with_packet(facts: Facts, device: str) -> Iterator[str]:
-    """A new passphrase by a packet; a new header where there is none to put it into."""
-    packets = [packet.id for packet in facts.packets[:3]] or ([] if facts.backups else ["PACKET"])
-    for name in packets:
-        if facts.mended.header is not None:
-            yield f"luksafe escrow apply {name} {device}"
-        else:
-            yield f"luksafe rebuild {device} --packet {name}"
+    for packet in facts.packets[:3]:
+        yield shlex.join(packet.apply(facts.device or facts.target)) + ("" if packet.asks else " --identity FILE")
+    if not facts.packets:
+        yield f"luksafe escrow apply PACKET {device}"
 
 
 def _with_backup(facts: Facts, device: str) -> Iterator[str]:

@@ -32,6 +32,8 @@ from luksafe.reader import Reader
 USUAL_AREA_BYTES = 16 << 20
 MOST_AREA_BYTES = 132 << 20  # two header copies of 4 MiB and the largest keyslots area, 128 MiB less those
 DATA_START_BYTES = 1 << 20
+LEAST_DATA_OFFSET = 1 << 20
+"""Where no header tells, the data may begin as early as this."""
 SAMPLES, SAMPLE_BYTES = 32, 4096
 REPAIR_SECONDS = 10.0
 _BLOCK_BYTES = 512
@@ -120,7 +122,9 @@ def _gather(
         is_detached=is_detached,
         data_size_bytes=data_reader.size_bytes if data_path else 0,
         data_start=_read(data_reader, data_offset, DATA_START_BYTES) if data_path else b"",
-        data_samples=tuple(_samples(data_reader, data_offset)) if data_path else (),
+        data_samples=tuple(_samples(data_reader, header.data_offset if header else LEAST_DATA_OFFSET))
+        if data_path
+        else (),
     )
 
 

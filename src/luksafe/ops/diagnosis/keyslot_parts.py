@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from luksafe.luks.areas import Region
 from luksafe.luks.compare import keyslot_fingerprint
+from luksafe.luks.key_material import material_range
 from luksafe.luks.model import Header, Keyslot
 from luksafe.ops.diagnosis.bytes_compare import differing_ranges, looks_of, not_random
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.known_backups import KnownBackup
 from luksafe.ops.diagnosis.layout import VolumeLayout
 from luksafe.ops.diagnosis.model import Culprit, Damage, KeyslotState, Part, State
-from luksafe.ops.keyslot_health import is_area_clear, material_range
+from luksafe.ops.keyslot_health import is_area_clear
 
 CERTAIN, LIKELY = "certain", "likely"
 PROVEN = ("the same as in backup", "the key that was given opens it")

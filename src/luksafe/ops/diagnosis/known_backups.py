@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from luksafe.device.identity import DeviceFacts
 from luksafe.errors import LuksafeError
 from luksafe.luks.inspection import Inspection, inspect
+from luksafe.luks.key_material import SECTOR_BYTES, material_sectors, may_be_material
 from luksafe.ops.check import backups_of_device
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader
@@ -15,9 +16,6 @@ from luksafe.vault.backup import Backup
 from luksafe.vault.vault import Vault
 
 MOST_IMAGES = 200
-SECTOR_BYTES = 512
-LEAST_DISTINCT = 128
-"""Of 512 random bytes about 222 values differ: a sector with so many is no filling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +94,9 @@ def _load(vault: Vault, backup: Backup, how: str) -> KnownBackup | None:
 def shares_key_material(known: KnownBackup, start: bytes) -> bool:
     """Whether one sector of key material is the same in both: random bytes do not meet twice."""
     header = known.inspection.header
-    areas = [k.area for k in header.keyslots.values() if k.area and k.af] if header else []
-    for area in areas:
-        for at in range(area.offset, area.offset + area.size, SECTOR_BYTES):
+    for keyslot in header.keyslots.values() if header else ():
+        for at in material_sectors(keyslot):
             sector = known.image[at : at + SECTOR_BYTES]
-            if sector == start[at : at + SECTOR_BYTES] and len(set(sector)) >= LEAST_DISTINCT:
+            if sector == start[at : at + SECTOR_BYTES] and may_be_material(sector):
                 return True
     return False

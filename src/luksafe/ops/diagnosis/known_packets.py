@@ -14,11 +14,20 @@ from luksafe.ops.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class KnownPacket:
-    """A packet of the vault. ``is_of_volume``: it has the UUID of the target; else nothing tells whose key it holds."""
+    """A packet of the vault. ``is_of_volume``: it has the UUID of the target; else nothing tells whose key it holds.
+
+    ``holds_volume_key``: as far as anybody knows it opens the data without any keyslot; a recovery key does not.
+    ``asks``: what opens it is asked for on the terminal; else it takes the file of a private key.
+    """
 
     id: str
-    uuid: str
     is_of_volume: bool
+    holds_volume_key: bool
+    asks: bool
+
+    def apply(self, device: str) -> tuple[str, ...]:
+        """The command that gives the volume a new passphrase, in its own header or in a new one."""
+        return ("luksafe", "escrow", "apply", self.id, device)
 
 
 def find_known_packets(
@@ -31,13 +40,15 @@ def find_known_packets(
         found = packets_in_vault(workspace)
     except LuksafeError:
         return ()
-    known = [KnownPacket(_id(f), _uuid(f), _uuid(f) in uuids) for f in found]
+    known = [_known(packet, uuids) for packet in found]
     return tuple(packet for packet in known if packet.is_of_volume or not uuids)
 
 
-def _id(found: FoundPacket) -> str:
-    return found.public.packet_id if found.public else found.vault_id[:16]
-
-
-def _uuid(found: FoundPacket) -> str:
-    return found.public.uuid.lower() if found.public else ""
+def _known(found: FoundPacket, uuids: set[str]) -> KnownPacket:
+    public = found.public
+    return KnownPacket(
+        id=public.packet_id if public else found.vault_id[:16],
+        is_of_volume=public is not None and public.uuid.lower() in uuids,
+        holds_volume_key=public is None or "volume-key" in public.kinds,
+        asks=found.packet.scheme == "passphrase",
+    )

@@ -72,7 +72,7 @@ def _without_header(facts: Facts, culprits: Sequence[Culprit]) -> Judgement:
     if facts.mappings:
         text = "no usable header is on the device, but it is mapped: the kernel still has the key"
         return Judgement(Verdict.NEEDS_KEY, text)
-    if any(packet.is_of_volume for packet in facts.packets):
+    if any(packet.is_of_volume and packet.holds_volume_key for packet in facts.packets):
         text = "no usable header is on the device, but an escrow packet in the vault holds a key of this volume"
         return Judgement(Verdict.NEEDS_KEY, text)
     if not has_luks_left(facts):
@@ -111,7 +111,7 @@ def _keyslot_rules(facts: Facts, header: Header, keyslots: Sequence[KeyslotState
         what = "every keyslot is destroyed" if destroyed else "the header has no keyslot left (erased, or all removed)"
         if facts.mappings and not facts.backups:
             return Judgement(Verdict.NEEDS_KEY, f"{what}; the volume is mapped, so the kernel still has the key")
-        if facts.packets and not facts.backups:
+        if any(packet.holds_volume_key for packet in facts.packets) and not facts.backups:
             return Judgement(Verdict.NEEDS_KEY, f"{what}; an escrow packet in the vault holds a key of this volume")
         return Judgement(Verdict.NEEDS_BACKUP, f"{what}: no passphrase opens it without a header backup or the key")
     if destroyed:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from luksafe.ops.rescue.model import Chance, Guess, Risk, Step, Way
+from luksafe.ops.rescue.model import Chance, Guess, Risk, Step, Way, prove
 
 _SECTOR_BYTES = 512
 
@@ -21,11 +21,6 @@ def partition_ways(device: str, guesses: Sequence[Guess]) -> Iterator[Way]:
             ("cryptsetup", "open", "--readonly", node, f"rescued{number}"),
             f"Opens it read-only: the data are then at /dev/mapper/rescued{number}. (Needs root and dm-crypt.)",
         )
-        prove = Step(
-            ("luksafe", "prove", node, "--data", node),
-            "Opens it with your passphrase, decrypts the start of the data and says what they are. Reads only.",
-            proves=True,
-        )
         listing = Step(("luksafe", "ls", node, "/"), "Lists the files inside. Reads only.")
         yield Way(
             f"partition:{guess.start}",
@@ -33,7 +28,7 @@ def partition_ways(device: str, guesses: Sequence[Guess]) -> Iterator[Way]:
             Chance.VERY_LIKELY if guess.sure else Chance.LIKELY,
             Risk.READS_ONLY,
             f"a search found its header there; the partition has at most {guess.length} bytes",
-            (make, prove, listing, opening),
+            (make, prove(node), listing, opening),
         )
 
 

@@ -58,6 +58,16 @@ class Step:
         return shlex.join(self.command)
 
 
+def prove(device: str, header: str = "") -> Step:
+    """The step that shows whether the data can be read; ``header`` names another than the device's own."""
+    options = ("--header", header) if header else ()
+    return Step(
+        ("luksafe", "prove", device, *options, "--data", device),
+        "Opens it with your passphrase, decrypts the start of the data and says what they are. Reads only.",
+        proves=True,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """A way out. ``key`` is stable, so that a rescue that was left is found again."""

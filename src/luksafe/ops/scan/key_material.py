@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from luksafe.luks.key_material import material_sectors, may_be_material
 from luksafe.luks.search import FINGERPRINT_BYTES, SECTOR_BYTES
 from luksafe.ops.scan.model import KnownHeader, Remains
 from luksafe.reader import Reader
 
 SAMPLES_PER_KEYSLOT = 16
 MOST_SAMPLES = 20_000
-_LEAST_DISTINCT = 128  # of 512 random bytes about 222 differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,11 @@ class KeyMaterial:
 def _samples(known: KnownHeader) -> Iterator[tuple[int, bytes]]:
     """Sectors of every keyslot, spread over its key material, with their offsets in the volume."""
     for keyslot in known.header.keyslots.values():
-        if keyslot.area is None or keyslot.af is None:
-            continue
-        sectors = min(keyslot.area.size, keyslot.key_size * keyslot.af.stripes) // SECTOR_BYTES
-        step = max(1, sectors // SAMPLES_PER_KEYSLOT)
-        for number in range(0, sectors, step):
-            offset = keyslot.area.offset + number * SECTOR_BYTES
+        sectors = material_sectors(keyslot)
+        for offset in sectors[:: max(1, len(sectors) // SAMPLES_PER_KEYSLOT)]:
             try:
                 sector = known.reader.read_at(known.header.offset + offset, SECTOR_BYTES)
             except OSError:
                 continue
-            if len(sector) == SECTOR_BYTES and len(set(sector)) >= _LEAST_DISTINCT:
+            if len(sector) == SECTOR_BYTES and may_be_material(sector):
                 yield offset, sector

@@ -110,11 +110,13 @@ def test_cbc_with_sha1_in_luks1() -> None:
     assert (found.position, found.mask) == (position, 0x80)
 
 
-def test_estimate_and_order_of_work() -> None:
+def test_order_of_work_and_its_measure() -> None:
     search = search_in(LUKS2)
-    assert search.sectors[0] == AREA_BYTES // 512 - 1
-    assert search.cost(0) > 10 * search.cost(search.sectors[0])
-    assert search.estimate_seconds() > 60
+    first, *_, last = search.sectors
+    assert (first, last) == (AREA_BYTES // 512 - 1, 0)
+    assert search.work(first) < 0.01
+    assert search.work(last) == 1
+    assert search.seconds_per_bit(last, 0.05) > 3 * search.seconds_per_bit(first, 0.05) > 0
 
 
 @pytest.mark.parametrize(

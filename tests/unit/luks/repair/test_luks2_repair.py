@@ -308,7 +308,7 @@ def test_a_long_search_gives_an_estimate_first_and_stops_in_time() -> None:
     at = IMAGE.index(b'"salt":"') + 12
     bits = (8 * at + 1, 8 * (at + 30) + 1, 8 * 110, 8 * (at + 34))
     estimates: list[tuple[str, float]] = []
-    effort = Effort(3, announce=lambda label, seconds: estimates.append((label, seconds)))
+    effort = Effort(3, announce=lambda label, even, most: estimates.append((label, most)))
     reader = BytesReader(flipped(IMAGE, *bits, *(bit + 8 * SIZE for bit in bits)))
     outcome = propose_repair(reader, seeded_bytes(), effort)
     assert effort.ran_out
@@ -326,7 +326,7 @@ def test_two_flipped_bits_in_both_copies_are_set_right_in_five_minutes(seed: int
     bits = [8 * chance.randrange(BINARY_BYTES, TEXT_END) + chance.randrange(7) for _ in range(2)]
     damaged = flipped(IMAGE, *bits, *(bit + 8 * SIZE for bit in bits))
     estimates: list[tuple[str, float]] = []
-    effort = Effort(1000, announce=lambda label, seconds: estimates.append((label, seconds)))
+    effort = Effort(1000, announce=lambda label, even, most: estimates.append((label, most)))
     started = time.process_time()
     outcome = propose_repair(BytesReader(damaged), seeded_bytes(), effort)
     print(f"bits {bits}: {time.process_time() - started:.1f} s, estimated {estimates}")

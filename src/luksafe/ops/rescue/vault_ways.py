@@ -1,0 +1,117 @@
+"""Ways by what the vault has of the volume: header backups and escrow packets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from luksafe.errors import LuksafeError
+from luksafe.ops.diagnosis.facts import Facts
+from luksafe.ops.diagnosis.known_backups import KnownBackup
+from luksafe.ops.diagnosis.model import Diagnosis, State, Verdict
+from luksafe.ops.rescue.model import Chance, Risk, Step, Way, prove
+from luksafe.ops.restore import plan as plan_restore
+from luksafe.ops.workspace import Workspace
+from luksafe.ops.write.plan import Danger
+
+MOST_SHOWN = 3
+_HARMLESS = ("foreign-signature",)
+
+
+def by_backups(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
+    """To read the data with a backup of the header, or to write it back."""
+    if facts.inspection.is_luks1_reencrypting:
+        return  # half of the data would be noise under either header
+    is_damaged = any(k.state is not State.INTACT for k in diagnosis.keyslots if k.state is not State.INACTIVE)
+    if diagnosis.verdict is Verdict.HEALTHY and not is_damaged:
+        return
+    usable = [backup for backup in facts.backups if backup.inspection.header is not None]
+    ranked = sorted(usable, key=lambda b: not b.is_current)[:MOST_SHOWN]
+    for number, backup in enumerate(ranked):
+        chance = Chance.VERY_LIKELY if number == 0 else Chance.LIKELY
+        if diagnosis.verdict is Verdict.REPAIRABLE:
+            chance = Chance.LIKELY
+        yield _read_with_backup(device, backup, chance)
+        if not facts.interruption:
+            yield _restore_backup(workspace, device, backup, chance)
+
+
+def _read_with_backup(device: str, backup: KnownBackup, chance: Chance) -> Way:
+    name = backup.id[:12]
+    header = f"vault:{name}"
+    return Way(
+        f"read:{name}",
+        f"Read the data with backup {name}, without writing anything",
+        chance,
+        Risk.READS_ONLY,
+        _backup_words(backup),
+        (
+            prove(device, header),
+            Step(("luksafe", "ls", device, "/", "--header", header), "Lists the files inside. Reads only."),
+        ),
+    )
+
+
+def _restore_backup(workspace: Workspace, device: str, backup: KnownBackup, chance: Chance) -> Way:
+    name = backup.id[:12]
+    dangers = _dangers(workspace, name, device)
+    flags = tuple(part for danger in dangers for part in danger.flag.split())
+    serious = [danger.text for danger in dangers if danger.code not in _HARMLESS]
+    text = "Writes the backup to the device: shows the plan, asks for YES, saves what is there now, reads back."
+    if serious:
+        text += " THINK TWICE, it says: " + "; ".join(serious) + "."
+        chance = max(chance, Chance.MAY)
+    first = Step(
+        ("luksafe", "prove", name, "--data", device),
+        "Opens the backup with your passphrase and looks whether the data on the device decrypt with it. Reads only.",
+    )
+    restore = Step(("luksafe", "restore", name, device, *flags), text, writes=True)
+    return Way(
+        f"restore:{name}",
+        f"Write backup {name} back to the device",
+        chance,
+        Risk.UNDOABLE,
+        _backup_words(backup),
+        (first, restore, prove(device)),
+    )
+
+
+def _dangers(workspace: Workspace, backup: str, device: str) -> Sequence[Danger]:
+    try:
+        dangers = plan_restore(workspace, backup, device).dangers
+    except LuksafeError:
+        return ()
+    return tuple({danger.flag: danger for danger in dangers if danger.flag}.values())
+
+
+def _backup_words(backup: KnownBackup) -> str:
+    how = {
+        "uuid": "it has the UUID that the device still shows",
+        "device": "it was taken of this very device",
+        "key-material": "its key material is still on the device",
+    }
+    current = "the current one" if backup.is_current else "an older one"
+    return f"backup {backup.id[:12]} of {backup.created[:10]}, {current}; {how.get(backup.by, backup.by)}"
+
+
+def by_packets(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
+    """A new passphrase by an escrow packet; what becomes of the header, ``escrow apply`` sees for itself."""
+    if diagnosis.verdict in (Verdict.REPAIRABLE, Verdict.UNSUPPORTED) or facts.inspection.is_luks1_reencrypting:
+        return
+    has_keyslot = any(k.state in (State.INTACT, State.SUSPECT) for k in diagnosis.keyslots)
+    for packet in facts.packets[:MOST_SHOWN]:
+        belongs = "it has the UUID of this volume" if packet.is_of_volume else "whose key it holds, nothing tells"
+        text = (
+            "Opens the packet and gives the volume a new passphrase, in a free keyslot; where the header is gone, in a"
+            " new one round the volume key. Shows what it will do, and asks."
+        )
+        if not packet.asks:
+            text += " It takes the file of a private key: type o, then --identity FILE."
+        likely = packet.is_of_volume and (packet.holds_volume_key or has_keyslot)
+        yield Way(
+            f"packet:{packet.id}",
+            f"Get in with escrow packet {packet.id}",
+            Chance.LIKELY if likely else Chance.MAY,
+            Risk.UNDOABLE,
+            f"it lies in the vault; {belongs}",
+            (Step(packet.apply(device), text, writes=True), prove(device)),
+        )
