@@ -31,7 +31,7 @@ _RUNS = (bytes(16), b"\xff" * 16)
 _CHEAP_SECONDS = 60.0
 _FIELD_VARIANTS = 300
 """How many salts and counts of a LUKS1 keyslot are tried, each as dear as an unlocking."""
-_MEASURE_SECONDS = 0.4
+_MEASURE_SECONDS = 1.0
 _POLL_SECONDS = 0.2
 
 _search: KeyslotSearch | None = None
@@ -172,7 +172,7 @@ def _search_on_all_cores(search: KeyslotSearch, effort: Effort) -> tuple[int, by
 def _measure(pool: Pool, search: KeyslotSearch, workers: int) -> dict[int, float]:
     """How long each sector takes all workers: measured on the cheapest and the dearest, with all of them at work."""
     order = search.sectors
-    cheap, dear = (max(pool.map(_time_bits, [sector] * workers, 1)) for sector in (order[0], order[-1]))
+    cheap, dear = (sum(pool.map(_time_bits, [sector] * workers, 1)) / workers for sector in (order[0], order[-1]))
     return {n: SECTOR_BITS / workers * (cheap + (dear - cheap) * search.work(n)) for n in order}
 
 

@@ -32,7 +32,8 @@ class ApplyPlan:
         return [
             f"{self.live.path} ({self.live.header.format}, {self.live.header.uuid}):",
             "  the header is backed up first, into the vault",
-            f"  cryptsetup puts the new passphrase into the free keyslot {self.slot}; our own code then opens it",
+            f"  cryptsetup puts the new passphrase into the free keyslot {self.slot}",
+            "  our own code then opens it",
             "  all other keyslots stay as they are",
         ]
 
