@@ -63,10 +63,23 @@ def test_every_disaster_has_its_page_and_the_readme_leads_there():
     assert [name for name in REPLAYED if f"docs/how-to/{name}" not in readme] == []
 
 
-def test_the_screens_of_rescue_fit_80_columns():
-    (screens,) = re.findall(r"(?s)```console\n(.*?)```", (HOW_TO / "rescue.md").read_text("utf-8"))
-    own = [line for line in screens.splitlines() if "…/" not in line]  # names of files may be longer than a line
-    assert max(map(len, own)) <= 80
+PROMPT = re.compile(r"(?:leaves|leave|ways|to go on|more --|assphrase [^\n]*):? ?[^\n:]*$")
+"""The end of a screen: here one is asked, and what is above is read."""
+
+
+def test_the_screens_of_rescue_fit_a_terminal_of_80_by_25():
+    sessions = re.findall(
+        r"(?s)```console\n\$ luksafe rescue disk.img\n(.*?)```", (HOW_TO / "rescue.md").read_text("utf-8")
+    )
+    assert len(sessions) >= 5
+    for session in sessions:
+        assert "The data can be read." in session
+        own = [line for line in session.splitlines() if "…/" not in line]  # names of files may be longer than a line
+        assert max(map(len, own)) <= 80
+        room = 0
+        for line in session.splitlines():
+            room = 0 if PROMPT.search(line) or set(line) == {"-"} else room + 1
+            assert room < 25, line
 
 
 @pytest.mark.slow

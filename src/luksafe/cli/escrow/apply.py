@@ -77,7 +77,8 @@ def _add_keyslot(app: App, contents: Contents, target: Target, device: str, new_
         {"plan": plan.to_json(), "done": True, "keyslot": plan.slot, "backups": {"before": before, "after": after}},
         lambda: (
             f"keyslot {plan.slot} of {device} opens with the new passphrase",
-            f"next: luksafe check {device}   (to take it back: cryptsetup luksKillSlot {plan.live.path} {plan.slot})",
+            f"to take it back: cryptsetup luksKillSlot {plan.live.path} {plan.slot}",
+            f"next: luksafe check {device}",
         ),
     )
     return 0

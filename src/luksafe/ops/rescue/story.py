@@ -61,6 +61,17 @@ VERDICTS = {
     Verdict.UNSUPPORTED: "This is a kind of LUKS that luksafe does not know. It can be copied, but not judged.",
 }
 
+FORMATTED_AGAIN = (
+    "The header on it is whole, but it is not that of the volume which this device held before: it was formatted again "
+    "(cryptsetup luksFormat), or another disk's header was copied here. The data of the old volume are mostly still "
+    "there, and its header is in the vault."
+)
+
+
+def is_formatted_again(diagnosis: Diagnosis) -> bool:
+    """Whether the header is that of another volume, which has taken the place of one that the vault knows."""
+    return any(finding.code == "formatted-again" for finding in diagnosis.findings)
+
 
 def tell(diagnosis: Diagnosis, facts: Facts) -> Iterator[str]:
     """One paragraph after the other."""
@@ -72,7 +83,7 @@ def tell(diagnosis: Diagnosis, facts: Facts) -> Iterator[str]:
             "A reencryption was begun and has not ended. Part of the data has the old key, part the new one; the "
             "header knows how far it came. It can be resumed; do not format or restore anything."
         )
-    yield VERDICTS[diagnosis.verdict]
+    yield FORMATTED_AGAIN if is_formatted_again(diagnosis) else VERDICTS[diagnosis.verdict]
     destroyed = [str(k.slot) for k in diagnosis.keyslots if k.state is State.DESTROYED]
     if destroyed:
         yield (

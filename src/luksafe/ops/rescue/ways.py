@@ -9,7 +9,7 @@ from luksafe.ops.diagnosis.model import Diagnosis, State, Verdict
 from luksafe.ops.diagnosis.reencryption import resume_steps
 from luksafe.ops.rescue.lost_partitions import partition_ways
 from luksafe.ops.rescue.model import Chance, Guess, Outlook, Risk, Step, Way, prove
-from luksafe.ops.rescue.story import tell
+from luksafe.ops.rescue.story import is_formatted_again, tell
 from luksafe.ops.rescue.vault_ways import by_backups, by_packets
 from luksafe.ops.workspace import Workspace
 
@@ -130,7 +130,8 @@ def _by_search(device: str, diagnosis: Diagnosis, guesses: Sequence[Guess]) -> I
 
 
 def _by_passphrase(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
-    if not any(k.state is State.INTACT for k in diagnosis.keyslots) or diagnosis.verdict is Verdict.REPAIRABLE:
+    has_intact = any(k.state is State.INTACT for k in diagnosis.keyslots)
+    if not has_intact or diagnosis.verdict is Verdict.REPAIRABLE or is_formatted_again(diagnosis):
         return
     variants = Step(
         ("luksafe", "diagnose", device, "--try-variants"),
