@@ -82,6 +82,16 @@ def test_any_other_character_in_a_line_is_noticed_and_put_right(line: Line, plac
     assert read.proposals == (line,)
 
 
+def test_every_other_symbol_at_every_place_of_a_line() -> None:
+    """All bits of a typed line: five to a symbol."""
+    line = LINES[3]
+    for place, symbol in enumerate(line.symbols):
+        for new in set(alphabet.SYMBOLS) - {symbol}:
+            read = read_row(f"{line.number} {line.symbols[:place]}{new}{line.symbols[place + 1 :]}", 0)
+            assert isinstance(read, WrongRow)
+            assert read.number == line.number
+
+
 @settings(max_examples=200, deadline=None)
 @given(LINE, st.lists(st.integers(0, LINE_SYMBOLS - 1), min_size=1, max_size=4, unique=True), st.data())
 def test_up_to_four_wrong_characters_never_pass(line: Line, places: list[int], data: st.DataObject) -> None:

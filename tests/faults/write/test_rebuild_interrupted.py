@@ -1,4 +1,4 @@
-"""A rebuild from memory that dies or fails at every system call that writes: old, new, or undo gives the old bytes."""
+"""A rebuild that dies or fails at every system call that writes: old, new, or undo gives the old bytes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import escrow_samples as samples
 import pytest
 from cli.test_rebuild import CHEAP, NEW_PASSPHRASE, opens, volume
-from faults.write.test_interrupted import CALLS, FAULTS, Bench, cuts, folder, made_bench  # noqa: F401
+from faults.write.test_interrupted import FAULTS, Bench, cuts, folder, made_bench  # noqa: F401
 from generators.headers import PASSPHRASE, UUID, VOLUME_KEY, luks1_image, luks2_image
 
 from luksafe.memory.schedule import expand_key
@@ -23,19 +24,22 @@ def header(request: pytest.FixtureRequest) -> bytes:
     return luks1_image() if request.param == "luks1" else luks2_image()
 
 
-@pytest.fixture(params=["file", "loop"])
+@pytest.fixture(params=["file", pytest.param("loop", marks=pytest.mark.long)])
 def bench(
     request: pytest.FixtureRequest,
     folder: Path,  # noqa: F811
     header: bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Bench]:
-    """A volume whose header is gone, its backup in a vault, and an image of the memory with its key."""
+    """A volume whose header is gone; its backup in a vault and an image of the memory with its key; a packet."""
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
     monkeypatch.chdir(folder)
     whole = volume(header)
     (folder / "memory.raw").write_bytes(DUMP)
     (folder / "new").write_bytes(NEW_PASSPHRASE)
+    (folder / "old").write_bytes(PASSPHRASE)
+    (folder / "identity").write_text(str(samples.age_identity()))
+    (folder / "stick").mkdir()
     gone = bytes(len(header)) + whole[len(header) :]
     with made_bench(folder, request.param, gone, whole) as ready:
         yield ready
@@ -70,18 +74,36 @@ def is_new(bench: Bench) -> bool:
         return False
 
 
+FROM_MEMORY = ("--from-memory", "memory.raw", "--uuid", UUID)
+FROM_PACKET = ("--packet", "stick/packet.age", "--identity", "identity")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_rebuild_from_memory_hit_at_every_call_leaves_old_new_or_undo(bench: Bench, fault: str) -> None:
+@pytest.mark.parametrize("source", [FROM_MEMORY, FROM_PACKET], ids=["memory", "packet"])
+def test_a_rebuild_hit_at_every_call_leaves_old_new_or_undo(bench: Bench, fault: str, source: tuple[str, ...]) -> None:
+    """With the backup's keyslots too: the backup is in the vault that the undo goes to."""
+    if source == FROM_PACKET:
+        if not fault.startswith(("killed", "ENOSPC")):
+            pytest.skip("what is written is the same, from wherever the key is")
+        seal_a_packet(bench)
     table: Counter[str] = Counter()
-    # (A kill comes at every call, also those into the vault and the undo folders, which restoring shares; the other
-    # faults at those that write to the device, and at syncs.)
-    calls = CALLS if fault == "killed before" else ("pwrite", "fsync")
-    command = ("rebuild", bench.device, "--from-memory", "memory.raw", "--uuid", UUID, "--new-key-file", "new")
-    for call, err in cuts(bench, fault, *command, *CHEAP, "--yes", before=bench.reset, calls=calls):
+    command = ("rebuild", bench.device, *source, "--new-key-file", "new", *CHEAP, "--yes")
+    for call, err in cuts(bench, fault, *command, before=bench.reset):
         assert "Traceback" not in err, err
-        table[f"{call}: {judge(bench)}"] += 1
+        state = judge(bench)
+        assert state == "new" or fault != "short write"
+        table[f"{call}: {state}"] += 1
     assert any(line.startswith("pwrite") for line in table)
     assert is_new(bench)
     print(f"\n{fault}: {dict(sorted(table.items()))}")
+
+
+def seal_a_packet(bench: Bench) -> None:
+    """Of the backup: the header on the device is gone."""
+    to = ("--recipient", samples.age_identity().to_public(), "--output", "stick", "--key-file", "old")
+    status, _, err = bench.luksafe("escrow", "save", UUID, *to)
+    assert status == 0, err
+    [packet] = Path("stick").glob("*.age")
+    packet.rename("stick/packet.age")
