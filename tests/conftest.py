@@ -107,6 +107,21 @@ def loop_device() -> Iterator[Callable[..., str]]:
         subprocess.run(["losetup", "--detach", device], check=True, capture_output=True)
 
 
+@pytest.fixture
+def partitioned_disk(loop_device: Callable[..., str]) -> Callable[[Path, str], str]:
+    """Writes a partition table (as sfdisk reads it) to an image and attaches it: the disk."""
+    if shutil.which("sfdisk") is None or shutil.which("partx") is None:
+        pytest.skip("sfdisk and partx are not installed")
+
+    def partition(image: Path, table: str) -> str:
+        subprocess.run(["sfdisk", "--quiet", image], input=table, text=True, check=True)
+        disk = loop_device(image)
+        subprocess.run(["partx", "--add", disk], check=True)
+        return disk
+
+    return partition
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """After accidents were diagnosed: a table of them, and how many were judged rightly."""
     reports = [report for group in ("passed", "failed") for report in terminalreporter.stats.get(group, [])]

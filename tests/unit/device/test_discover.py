@@ -52,12 +52,9 @@ def test_both_formats_and_a_lost_primary(tmp_path: Path, loop_device: Callable[.
     assert [image.read_bytes() for image in images] == before
 
 
-@pytest.mark.skipif(shutil.which("partx") is None, reason="partx is not installed")
-def test_partitions(tmp_path: Path, loop_device: Callable[..., str]) -> None:
+def test_partitions(tmp_path: Path, partitioned_disk: Callable[[Path, str], str]) -> None:
     image = blank(tmp_path / "disk.img", 64 << 20)
-    subprocess.run(["sfdisk", "-q", image], input="label: gpt\nsize=20M\nsize=20M\n", text=True, check=True)
-    disk = loop_device(image)
-    subprocess.run(["partx", "--add", disk], check=True)
+    disk = partitioned_disk(image, "label: gpt\nsize=20M\nsize=20M\n")
     luks_format(f"{disk}p2", UUIDS[0], "--type", "luks2")
     assert ours(find_luks_devices(), disk, f"{disk}p1", f"{disk}p2") == [
         FoundDevice(f"{disk}p2", "luks2", UUIDS[0], True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,17 +50,8 @@ def test_a_loop_device_over_a_file_has_the_key_of_the_file(image: Path, loop_dev
     assert shifted.disk_sequence != facts.disk_sequence
 
 
-def partitioned(image: Path, loop_device: Callable[..., str], table: str) -> str:
-    if shutil.which("sfdisk") is None or shutil.which("partx") is None:
-        pytest.skip("sfdisk and partx are not installed")
-    subprocess.run(["sfdisk", "--quiet", image], input=table, text=True, check=True)
-    device = loop_device(image)
-    subprocess.run(["partx", "--add", device], check=True)
-    return device
-
-
-def test_a_partition_is_known_by_its_partuuid(image: Path, loop_device: Callable[..., str]) -> None:
-    device = partitioned(image, loop_device, TABLE)
+def test_a_partition_is_known_by_its_partuuid(image: Path, partitioned_disk: Callable[[Path, str], str]) -> None:
+    device = partitioned_disk(image, TABLE)
     facts = describe(f"{device}p1")
     assert facts.target_key == f"partuuid:{PARTUUID}"
     assert facts.partition is not None
@@ -74,9 +63,9 @@ def test_a_partition_is_known_by_its_partuuid(image: Path, loop_device: Callable
 
 
 def test_without_blkid_and_udev_a_partition_is_known_by_its_place(
-    image: Path, loop_device: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    image: Path, partitioned_disk: Callable[[Path, str], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    device = partitioned(image, loop_device, TABLE)
+    device = partitioned_disk(image, TABLE)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("luksafe.device.udev._DATABASE", tmp_path / "none")
     facts = describe(f"{device}p2")

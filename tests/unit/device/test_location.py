@@ -45,12 +45,9 @@ def test_a_folder_inside_the_volume(tmp_path: Path, loop_device: Callable[..., s
     assert not is_stored_on(tmp_path / "none", describe(device))
 
 
-@pytest.mark.skipif(shutil.which("partx") is None, reason="partx is not installed")
-def test_another_partition_of_the_disk(tmp_path: Path, loop_device: Callable[..., str]) -> None:
+def test_another_partition_of_the_disk(tmp_path: Path, partitioned_disk: Callable[[Path, str], str]) -> None:
     image = blank(tmp_path / "disk.img")
-    subprocess.run(["sfdisk", "-q", image], input="label: gpt\nsize=2M\nsize=2M\n", text=True, check=True)
-    disk = loop_device(image)
-    subprocess.run(["partx", "--add", disk], check=True)
+    disk = partitioned_disk(image, "label: gpt\nsize=2M\nsize=2M\n")
     subprocess.run(["mkfs.ext2", "-q", f"{disk}p1"], check=True)
     with mounted(f"{disk}p1", tmp_path / "mnt") as store:
         neighbour = describe(f"{disk}p2")

@@ -70,11 +70,10 @@ def test_a_btrfs_mount_has_another_number_and_is_seen(tmp_path: Path, loop_devic
         assert [use.kind for use in find_uses(device)] == ["mounted"]
 
 
-@pytest.mark.skipif(shutil.which("partx") is None, reason="partx is not installed")
-def test_a_disk_is_used_through_its_partition(image: Path, tmp_path: Path, loop_device: Callable[..., str]) -> None:
-    subprocess.run(["sfdisk", "-q", image], input="label: gpt\nsize=4M\n", text=True, check=True)
-    device = loop_device(image)
-    subprocess.run(["partx", "--add", device], check=True)
+def test_a_disk_is_used_through_its_partition(
+    image: Path, tmp_path: Path, partitioned_disk: Callable[[Path, str], str]
+) -> None:
+    device = partitioned_disk(image, "label: gpt\nsize=4M\n")
     subprocess.run(["mkfs.ext2", "-q", f"{device}p1"], check=True)
     with mounted(f"{device}p1", tmp_path / "mnt"):
         assert [use.detail for use in find_uses(device)] == [f"{device}p1 is mounted at {tmp_path / 'mnt'} (ext2)"]
