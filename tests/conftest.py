@@ -123,14 +123,28 @@ def partitioned_disk(loop_device: Callable[..., str]) -> Callable[[Path, str], s
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """After accidents were diagnosed: a table of them, and how many were judged rightly."""
+    """What the tests that try a great many cases saw, in a table."""
     reports = [report for group in ("passed", "failed") for report in terminalreporter.stats.get(group, [])]
-    rows = [value for report in reports for name, value in report.user_properties if name == "accident"]
-    if not rows:
-        return
-    terminalreporter.section("accidents diagnosed")
+    seen = [each for report in reports for each in report.user_properties]
+    if accidents := [row for name, row in seen if name == "accident"]:
+        _print_accidents(terminalreporter, accidents)
+    if interruptions := [row for name, row in seen if name == "interruptions"]:
+        _print_interruptions(terminalreporter, interruptions)
+
+
+def _print_accidents(terminal: pytest.TerminalReporter, rows: list[dict[str, Any]]) -> None:
+    terminal.section("accidents diagnosed")
     for row in sorted(rows, key=lambda row: (row["accident"], row["luks"])):
-        terminalreporter.line("{luks}  {accident:24}  {verdict:14}  {culprit}".format(**row))
+        terminal.line("{luks}  {accident:24}  {verdict:14}  {culprit}".format(**row))
     named = [row["culprit_right"] for row in rows if row["culprit_right"] is not None]
     right = sum(row["verdict_right"] for row in rows)
-    terminalreporter.line(f"verdict right in {right} of {len(rows)}, culprit right in {sum(named)} of {len(named)}")
+    terminal.line(f"verdict right in {right} of {len(rows)}, culprit right in {sum(named)} of {len(named)}")
+
+
+def _print_interruptions(terminal: pytest.TerminalReporter, rows: list[dict[str, Any]]) -> None:
+    """How often a write that was hit at each of its system calls left the old bytes, the new ones, or needed undo."""
+    terminal.section("writes interrupted at every system call that writes")
+    terminal.line(f"{'':19} {'':5} {'':4} {'fault':13} {'calls':>5} {'old':>5} {'new':>5} {'undo':>5}")
+    for row in sorted(rows, key=lambda row: (row["verb"], row["luks"], row["device"], row["fault"])):
+        terminal.line("{verb:19} {luks} {device:4} {fault:13} {calls:5} {old:5} {new:5} {between:5}".format(**row))
+    terminal.line(f"{sum(row['calls'] for row in rows)} in all, each judged, and undone where it was not the old bytes")

@@ -9,7 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import escrow_samples as samples
 import pytest
+from generators.headers import UUID as UUID_MADE
+from generators.headers import VOLUME_KEY
 
 TOOLS = os.environ["PATH"] + ":/usr/sbin:/sbin"
 MISSING = [tool for tool in ("cryptsetup", "mkfs.ext4", "losetup") if shutil.which(tool, path=TOOLS) is None]
@@ -281,6 +284,32 @@ def test_without_a_terminal_nothing_is_assumed_to_be_yes(world, verb, stdin):
     command = {"restore": ("restore", backup, disk), "undo": ("undo", disk, "--allow-changed")}[verb]
     ran = world.process(*command, stdin=stdin)
     assert (ran.status, "there is no terminal; nothing was written" in ran.err) == (2, True)
+    assert disk.read_bytes() == before
+
+
+@pytest.mark.parametrize("verb", ["repair", "rebuild", "save", "revoke", "rotate"])
+def test_without_a_terminal_every_other_verb_that_writes_waits_for_a_yes_as_well(world, verb):
+    disk, recipient = world.image(), str(samples.age_identity().to_public())
+    identity, volume_key = world.folder / "identity", world.folder / "volume.key"
+    identity.write_text(f"{samples.age_identity()}\n")
+    volume_key.write_bytes(VOLUME_KEY)
+    enrol = ("escrow", "save", disk, "--key-file", world.key_file, "--recipient", recipient, "--recovery-key")
+    assert world.run("backup", disk).status == 0
+    packet = world.run(*enrol, "--yes", "--json").json["packets"][0]["id"] if verb in ("revoke", "rotate") else ""
+    lost = {"repair": 4096, "rebuild": 65536}.get(verb, 0)
+    disk.write_bytes(bytes(lost) + disk.read_bytes()[lost:])
+    stated = ("--uuid", UUID_MADE, "--allow-noise") if verb == "rebuild" else ()
+    command = {
+        "repair": ("repair", disk),
+        "rebuild": ("rebuild", disk, "--volume-key-file", volume_key, "--new-key-file", world.key_file),
+        "save": enrol,
+        "revoke": ("escrow", "revoke", packet, disk),
+        "rotate": ("escrow", "rotate", packet, disk, "--identity", identity, "--recipient", recipient),
+    }[verb]
+    before = disk.read_bytes()
+    ran = world.process(*command, *stated, stdin=b"YES\n" * 9)
+    assert (ran.status, "there is no terminal; nothing was written" in ran.err) == (2, True), ran.err
+    assert "repeat the command with --yes" in ran.err
     assert disk.read_bytes() == before
 
 

@@ -14,6 +14,7 @@ from generators.headers import UUID, luks2_image
 from luksafe.device.exclusive import WritableDevice
 from luksafe.device.source import DeviceReader
 from luksafe.device.uncached import UncachedBytes
+from luksafe.errors import DamagedInput
 from luksafe.luks.inspection import inspect
 from luksafe.ops.write.phases import header_phases
 from luksafe.reader import BytesReader
@@ -202,6 +203,12 @@ def test_a_moved_image_is_another_device(world, wrecked):
     copy = world.folder / "copy.img"
     shutil.copy(wrecked, copy)
     assert world.run("undo", copy, "--yes").status == 15
+
+
+def test_no_plan_reaches_beyond_the_end_of_its_target():
+    header = inspect(BytesReader(luks2_image())).require_header()
+    with pytest.raises(DamagedInput, match="the target ends at byte 300000"):
+        list(header_phases(luks2_image(), [(0, 300_001)], BytesReader(bytes(300_000)), header))
 
 
 def test_phases_write_no_byte_twice_and_none_that_was_not_kept():

@@ -8,6 +8,7 @@ was there. A few cuts are made by strace as well, so that nothing hides below Py
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import os
 import shutil
@@ -29,6 +30,11 @@ from generators.headers import UUID, luks1_image, luks2_image
 from luksafe.cli.app import App
 from luksafe.cli.main import main
 
+# loaded once here, and not again in each of the thousands of processes that are forked
+for name in ("cli.check", "cli.restore", "cli.undo", "ops.keyslot_health", "probe.recognise", "vault.vault"):
+    importlib.import_module(f"luksafe.{name}")
+importlib.import_module("numpy")
+
 DATA = bytes(range(256)) * 2048
 CALLS = ("pwrite", "write", "fsync", "link", "rename", "unlink", "mkdir", "rmdir")
 FAULTS = ("killed before", "killed after", "cut short", "short write", "EIO", "ENOSPC")
@@ -41,8 +47,15 @@ class Bench:
 
     folder: Path
     device: Path
+    kind: str
     old: bytes
     new: bytes
+
+    def row(self, verb: str, fault: str, states: Counter[str]) -> dict[str, object]:
+        """The line of the table that the terminal shows when all is done (tests/conftest.py)."""
+        luks = f"luks{self.new[7]}"
+        counts = {state: states[state] for state in ("old", "new", "between")}
+        return {"verb": verb, "luks": luks, "device": self.kind, "fault": fault, "calls": states.total(), **counts}
 
     def luksafe(
         self, *arguments: object, hit: int = 0, fault: str = "", calls: tuple[str, ...] = CALLS
@@ -149,7 +162,7 @@ def made_bench(folder: Path, kind: str, old: bytes, new: bytes) -> Iterator[Benc
         if made.returncode:
             pytest.skip(f"no loop device here: {made.stderr.strip()}")
         device = Path(made.stdout.strip())
-    ready = Bench(folder, device, old, new)
+    ready = Bench(folder, device, kind, old, new)
     try:
         assert ready.luksafe("stores", "add", "s", folder / "store")[0] == 0
         assert ready.luksafe("backup", device)[0] == 0
@@ -204,31 +217,36 @@ def judge(bench: Bench) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_restore_hit_at_every_call_leaves_old_new_or_undo(bench, fault):
-    table: Counter[str] = Counter()
+def test_a_restore_hit_at_every_call_leaves_old_new_or_undo(bench, fault, record_property):
+    calls, states = set(), Counter()
     for call, err in cuts(bench, fault, "restore", UUID, bench.device, "--yes", before=bench.reset):
         assert "Traceback" not in err, err
+        calls.add(call)
         state = judge(bench)
         assert state == "new" or fault != "short write"
-        table[f"{call}: {state}"] += 1
-    assert any(line.startswith("pwrite") for line in table)
-    print(f"\n{fault}: {dict(sorted(table.items()))}")
+        states[state] += 1
+    assert "pwrite" in calls
+    record_property("interruptions", bench.row("restore", fault, states))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_an_undo_hit_at_every_call_is_done_by_doing_it_again(bench):
+def test_an_undo_hit_at_every_call_is_done_by_doing_it_again(bench, record_property):
+    states: Counter[str] = Counter()
+
     def restored() -> None:
         bench.reset()
         assert bench.luksafe("restore", UUID, bench.device, "--yes")[0] == 0
 
     for _call, err in cuts(bench, "killed before", "undo", bench.device, "--yes", before=restored):
         assert "Traceback" not in err
+        states[{bench.old: "old", bench.new: "new"}.get(bench.bytes_now(), "between")] += 1
         status, _, err = bench.luksafe("undo", bench.device, "--yes")
         # killed after the last byte was back and noted: then there is nothing left to undo
         assert status in (0, 15), err
         assert bench.bytes_now() == bench.old
         assert "interrupted-write" not in bench.luksafe("check", bench.device, "--json")[1]
+    record_property("interruptions", bench.row("undo", "killed before", states))
 
 
 def test_an_interrupted_restore_can_be_finished(bench):

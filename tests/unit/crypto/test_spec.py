@@ -31,6 +31,7 @@ from luksafe.errors import Unsupported
         ("capi:cbc(aes)-essiv:sha256", CipherSpec("aes", "cbc", "essiv", "sha256")),
         ("capi:cbc(aes)-essiv:sha3-256", CipherSpec("aes", "cbc", "essiv", "sha3-256")),
         ("capi:ecb(aes)", CipherSpec("aes", "ecb")),
+        ("capi:xts(ecb-aes-aesni)-plain64", CipherSpec("ecb-aes-aesni", "xts", "plain64")),
         ("capi:adiantum(xchacha12,aes)-plain64", CipherSpec("xchacha12,aes", "adiantum", "plain64")),
     ],
 )
@@ -40,7 +41,15 @@ def test_parse(text: str, spec: CipherSpec) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["aes-xts-plain64", "aes-cbc-essiv:sha256", "aes-ecb", "cipher_null-ecb", "aes:64-cbc-lmk", "chacha20-random"],
+    [
+        "aes-xts-plain64",
+        "aes-cbc-essiv:sha256",
+        "aes-ecb",
+        "cipher_null-ecb",
+        "aes:64-cbc-lmk",
+        "chacha20-random",
+        "capi:xts(ecb-aes-aesni)-plain64",
+    ],
 )
 def test_str_is_the_spelling_it_was_read_from(text: str) -> None:
     assert str(CipherSpec.parse(text)) == text

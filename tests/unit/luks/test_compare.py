@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from generators.headers import luks1_image, luks2_image, with_binary, with_document
+from unit.luks.test_validate import reencrypting
 
 from luksafe.luks.compare import compare, same_volume_key
 from luksafe.luks.inspection import inspect
@@ -127,3 +128,17 @@ def test_another_header_size():
 def test_another_key_size():
     small = changed(lambda d: d["keyslots"]["0"].update(key_size=32))
     assert [c.code for c in compare(header(BASE), header(small))] == ["key-size-changed"]
+
+
+def test_a_reencryption_that_began_is_named_as_the_keyslot_that_it_is():
+    changes = {c.code: c.text for c in compare(header(BASE), header(changed(reencrypting)))}
+    assert changes["keyslot-added"] == "keyslot 1 (reencrypt) added"
+
+
+def test_key_material_that_cannot_be_read_is_not_the_same():
+    class Broken(BytesReader):
+        def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    codes = [c.code for c in compare(header(BASE), header(BASE), BytesReader(BASE), Broken(BASE))]
+    assert codes == ["keyslot-area-differs"]

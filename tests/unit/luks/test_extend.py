@@ -99,6 +99,25 @@ def test_a_full_keyslots_area_is_said() -> None:
     assert list(extend(image, ()).require_header().keyslots) == [0]
 
 
+def test_the_gap_of_a_keyslot_that_went_is_taken_first() -> None:
+    def move_up(document: Json) -> None:
+        document["keyslots"]["0"]["area"]["offset"] = str(32768 + 258048)
+
+    image = bytearray(with_document(luks2_image(), move_up))
+    image[32768 + 258048 : 32768 + 2 * 258048] = image[32768 : 32768 + 258048]
+    area = extend(bytes(image), (0,)).require_header().keyslots[1].area
+    assert area is not None
+    assert area.offset == 32768
+
+
+def test_what_the_secondary_alone_still_says_is_what_is_extended() -> None:
+    image = bytearray(luks2_image())
+    image[:16384] = bytes(16384)
+    after = extend(bytes(image), (0,))
+    assert [copy.state for copy in after.copies] == ["ok", "ok"]
+    assert after.require_header().label == "test"
+
+
 def test_all_keyslots_in_use_is_said() -> None:
     image = luks1_image()
     for _ in range(7):
