@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from luksafe.errors import DamagedInput, KeyRejected, LuksafeError, NotFound
-from luksafe.escrow.canary import CipherParameters, make_canary
 from luksafe.escrow.contents import Contents, Made, Secret
 from luksafe.escrow.import_.csv_export import read_csv
 from luksafe.escrow.import_.detect import Kind, detect
@@ -159,18 +158,13 @@ def _host(target: Target) -> str:
 
 def _unproven(workspace: Workspace, secret: ImportedSecret, reason: str) -> Contents:
     """As much as the other tool knew."""
-    parameters = secret.parameters()
-    canary = None
-    if secret.kind == "volume-key" and parameters.is_complete:
-        canary = make_canary(CipherParameters.of(parameters), secret.secret)
     return Contents(
         packet_id=fresh_packet_id(workspace),
-        volume=parameters,
+        volume=secret.parameters(),
         secrets=(Secret(secret.kind, secret.secret, secret.keyslot),),
         made=Made(workspace.now(), user_name(), workspace.tool, reason),
         host=secret.hostname,
         device={"serial": secret.serial} if secret.serial else {},
-        canary=canary,
     )
 
 
