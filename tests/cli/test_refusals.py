@@ -298,7 +298,7 @@ def test_without_a_terminal_every_other_verb_that_writes_waits_for_a_yes_as_well
     packet = world.run(*enrol, "--yes", "--json").json["packets"][0]["id"] if verb in ("revoke", "rotate") else ""
     lost = {"repair": 4096, "rebuild": 65536}.get(verb, 0)
     disk.write_bytes(bytes(lost) + disk.read_bytes()[lost:])
-    stated = ("--uuid", UUID_MADE, "--allow-noise") if verb == "rebuild" else ()
+    stated = ("--uuid", UUID_MADE, "--allow-noise", "--allow-unknown-device") if verb == "rebuild" else ()
     command = {
         "repair": ("repair", disk),
         "rebuild": ("rebuild", disk, "--volume-key-file", volume_key, "--new-key-file", world.key_file),
