@@ -216,34 +216,42 @@ def memory_counters() -> dict[str, int]:
     }
 
 
-def churn(seconds: int, swap: str) -> dict[str, Any]:
-    """What hours of work do to memory, and how much of it: processes that need more than there is, so that others are
-    swapped out and in, files that push each other out of the cache, caches of the kernel that are dropped."""
+def churn(times: int, swap: str) -> dict[str, Any]:
+    """What hours of work do to memory, until all of it was given out so many times, and how much that was: processes
+    that need more than there is, so that others are swapped out and in, processes that come and go, files that push
+    each other out of the cache, caches of the kernel that are dropped."""
     run(f"mkswap {swap}; swapon {swap}; echo 100 > /proc/sys/vm/swappiness")
     total = int(run("awk '/MemTotal/ {print $2}' /proc/meminfo").stdout) * 1024
-    before, marked, end, rounds = memory_counters(), leave_marked_pages(), time.monotonic() + seconds, 0
+    before, marked, rounds = memory_counters(), leave_marked_pages(), 0
+
+    def spent() -> dict[str, int]:
+        return {name: count - before[name] for name, count in memory_counters().items()}
+
     hog = "import mmap, os, sys\nkept = [mmap.mmap(-1, 1 << 22) for _ in range(int(sys.argv[1]) >> 22)]\n"
     hog += "for each in kept: each[:] = os.urandom(4096) * 1024\nfor each in kept: each[::4096]"
-    while time.monotonic() < end:
+    come_and_go = "import mmap, sys\nfor _ in range(8):\n    kept = mmap.mmap(-1, int(sys.argv[1]))\n"
+    come_and_go += "    for at in range(0, len(kept), 4096): kept[at] = 1\n    kept.close()"
+    while spent()["given"] * PAGE < times * total:
         hogs = [subprocess.Popen(["python3", "-S", "-c", hog, str(total * 11 // 20)]) for _ in range(2)]
         run("yes churn | head -c 120M > /tmp/churn; cat /usr/lib/x86_64-linux-gnu/*.so* /tmp/churn > /dev/null")
         run(f"for m in {MOUNT}?; do head -c 2M /dev/urandom > $m/busy; done; sync")
         run("for i in 1 2 3 4 5 6 7 8 9 10; do /bin/true; done; rm /tmp/churn; echo 2 > /proc/sys/vm/drop_caches")
         assert [each.wait() for each in hogs] == [0, 0]
+        assert subprocess.run(["python3", "-S", "-c", come_and_go, str(total // 2)]).returncode == 0
         rounds += 1
     run(f"swapoff {swap}")
-    spent = {name: count - before[name] for name, count in memory_counters().items()}
+    counts = spent()
     return {
         "rounds": rounds,
         "pages": total // PAGE,
-        "reused": round(spent["given"] * PAGE / total, 1),
-        **spent,
+        "reused": round(counts["given"] * PAGE / total, 1),
+        **counts,
         "marked_before": marked,
         "marked_after": marked_pages(),
     }
 
 
-def several_volumes(formats: dict[str, str], seconds: int, swap: str) -> dict[str, Any]:
+def several_volumes(formats: dict[str, str], times: int, swap: str) -> dict[str, Any]:
     """Volumes that are open and mounted at once lose their headers after a time of load; each is rebuilt in turn."""
     keys, hashes, result = {}, {}, {"kernel": os.uname().release}
     for name, format in formats.items():
@@ -259,7 +267,7 @@ def several_volumes(formats: dict[str, str], seconds: int, swap: str) -> dict[st
         (mount / "file").write_bytes(data)
         keys[name], hashes[name] = Path(f"/tmp/vk-{name}").read_bytes().hex(), hashlib.sha256(data).hexdigest()
         run(f"rm /tmp/vk-{name}")
-    result["churn"] = churn(seconds, swap)
+    result["churn"] = churn(times, swap)
     for name in formats:
         assert luksafe("backup", f"/dev/{name}")["status"] == 0
         run(f"dd if=/dev/zero of=/dev/{name} bs=1M count=16 conv=fsync status=none")

@@ -110,14 +110,14 @@ SEVERAL = {
     "vdb": f"{LUKS2} {XTS_256} {BIG}",
     "vdc": f"{LUKS2} {ESSIV} {SMALL}",
 }
-LONG_SECONDS = 900
-CHURN = [("vm", 60), ("vm_newer_kernel", 60), pytest.param("vm", LONG_SECONDS, marks=pytest.mark.long)]
+CHURN = [("vm", 5), ("vm_newer_kernel", 5), pytest.param("vm", 60, marks=pytest.mark.long)]
+"""The kernel, and how many times all memory is given out anew before the headers are lost."""
 
 
-@pytest.mark.parametrize(("kernel", "seconds"), CHURN)
+@pytest.mark.parametrize(("kernel", "times"), CHURN)
 def test_several_volumes_after_memory_churn(
     kernel: str,
-    seconds: int,
+    times: int,
     request: pytest.FixtureRequest,
     disks: list[Path],
     tmp_path: Path,
@@ -130,16 +130,16 @@ def test_several_volumes_after_memory_churn(
     dump = tmp_path / "memory"
     program = (
         "import json\nfrom luksafe_in_guest import *\nset_up()\n"
-        f"print(json.dumps(several_volumes({SEVERAL!r}, {seconds}, '/dev/vdd')))"
+        f"print(json.dumps(several_volumes({SEVERAL!r}, {times}, '/dev/vdd')))"
     )
     options = [*MEMORY, "--memory-dump", str(dump)]
     swap = tmp_path / "swap.img"
     with swap.open("wb") as out:
         out.truncate(640 << 20)
-    seen = machine.python(program, disks=[*disks, swap], options=options, timeout=1200 + seconds)
+    seen = machine.python(program, disks=[*disks, swap], options=options, timeout=1200 + 40 * times)
     print({name: row for name, row in seen.items() if name != "keys"})
     spent = seen["churn"]
-    assert spent["reused"] > seconds / 20 and spent["swapped_in"] and spent["swapped_out"], spent
+    assert spent["reused"] >= times and spent["swapped_in"] and spent["swapped_out"], spent
     assert spent["marked_before"] > spent["pages"] / 4 and spent["marked_after"] < spent["marked_before"] / 50, spent
     for name in SEVERAL:
         row = seen[name]
