@@ -126,8 +126,14 @@ def test_over_a_mounted_ext4(disk, mounted):
     refused = disk.world.run("restore", backup, disk.device, "--yes")
     assert f"{disk.device} is mounted at {point} (ext4, read-only)" in refused.err
     disk.is_refused(backup, dangers, disk.image)  # the file beneath the loop device is as much in use
+    before = disk.bytes()
     disk.is_accepted(backup, dangers)
     assert disk.opens_with(disk.world.key_file)
+    undone = disk.world.run("undo", disk.device, "--yes", "--json")
+    assert (undone.status, "add --allow-in-use" in undone.err) == (14, True)
+    assert f"{disk.device} is mounted at {point}" in undone.err
+    assert disk.world.run("undo", disk.device, "--yes", "--allow-in-use").status == 0
+    assert disk.bytes() == before
 
 
 def test_a_file_that_a_loop_device_shows(disk):

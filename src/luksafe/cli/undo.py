@@ -14,7 +14,7 @@ from luksafe.cli.text import count, table
 from luksafe.device.identity import describe
 from luksafe.errors import Refused
 from luksafe.ops.restore import look_again
-from luksafe.ops.undo import CHANGED_FLAG, UndoPlan, note_outcome, plan_undo
+from luksafe.ops.undo import CHANGED_FLAG, IN_USE_FLAG, UndoPlan, note_outcome, plan_undo
 from luksafe.ops.write.apply import apply
 from luksafe.ops.write.saving import find_entries
 
@@ -26,7 +26,7 @@ from luksafe.ops.write.saving import find_entries
 @click.option("--list", "only_list", is_flag=True, help="What luksafe wrote to DEVICE.")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
 @click.option(CHANGED_FLAG, "allow_changed", is_flag=True, help="Undo although the device changed since.")
-@click.option("--allow-in-use", is_flag=True, help="The device is mounted, mapped or otherwise in use.")
+@click.option(IN_USE_FLAG, "allow_in_use", is_flag=True, help="The device is mounted, mapped or otherwise in use.")
 def command(
     app: App,
     device: str,
@@ -42,19 +42,20 @@ def command(
     if only_list:
         return _list(app, device)
     planned = plan_undo(workspace, Path(device), direction="finish" if finish else "undo", entry_id=entry)
-    accepted = [CHANGED_FLAG] if allow_changed else []
+    flags = {CHANGED_FLAG: allow_changed, IN_USE_FLAG: allow_in_use}
+    accepted = [flag for flag, is_given in flags.items() if is_given]
     if dry_run:
         app.emit(_to_json(planned), lambda: print_plan(app, planned.write, to_stderr=False))
         return Refused.exit_status if planned.write.dangers_left(accepted) else 0
     if not app.quiet and not app.json:
         print_plan(app, planned.write, to_stderr=True)
-    planned.write.refuse_dangers(accepted)
     if planned.is_needless:
         note_outcome(workspace, planned)
         app.emit(
             {**_to_json(planned), "done": True}, lambda: click.echo(f"nothing to write: {device} holds these bytes")
         )
         return 0
+    planned.write.refuse_dangers(accepted)
     confirm(app, f"Write this to {planned.write.target.path}?")
     done = apply(planned.write, workspace, allow_in_use=allow_in_use, say=app.say)
     note_outcome(workspace, planned)

@@ -10,6 +10,7 @@ from typing import Literal
 
 from luksafe.device.identity import DeviceFacts, describe
 from luksafe.device.source import open_source
+from luksafe.device.usage import find_uses
 from luksafe.errors import NotFound
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger, Phase, Write, WritePlan
@@ -19,6 +20,7 @@ from luksafe.vault.undo import Replacement, UndoEntry, UndoState
 
 Direction = Literal["undo", "finish"]
 CHANGED_FLAG = "--allow-changed"
+IN_USE_FLAG = "--allow-in-use"
 _SECTOR_BYTES = 512
 
 
@@ -61,7 +63,9 @@ def plan_undo(
         now = [read_with_holes(reader, part.offset, len(part.old)) for part in replacements]
     progress = _progress(replacements, now)
     phases = _phases(entry, replacements, now, direction)
-    dangers = [Danger("changed-since", _changed_words(entry), CHANGED_FLAG)] if progress == "changed" else []
+    dangers = [Danger("in-use", use.detail, IN_USE_FLAG) for use in find_uses(device)]
+    if progress == "changed":
+        dangers.append(Danger("changed-since", _changed_words(entry), CHANGED_FLAG))
     plan = WritePlan(
         purpose=direction,
         target=facts,
