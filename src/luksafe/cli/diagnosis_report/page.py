@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from luksafe import __version__
-from luksafe.luks.finding import Severity
+from luksafe.luks.finding import Finding, Severity
 from luksafe.ops.diagnosis.model import Diagnosis, Verdict
 
 ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
@@ -141,12 +141,18 @@ def _findings(diagnosis: Diagnosis) -> str:
         (
             _cell(f.severity.value, f.severity.value),
             _cell(f.code),
-            _cell(f"{f.offset} + {f.length}" if f.offset is not None else "–", "n"),
+            _cell(_place(f), "n"),
             _cell(f.text),
         )
         for f in sorted(diagnosis.findings, key=lambda f: ORDER[f.severity])
     ]
     return _section("Findings", _table(("severity", "code", "bytes", "what"), rows))
+
+
+def _place(finding: Finding) -> str:
+    if finding.offset is None:
+        return "–"
+    return f"{finding.offset} – {finding.offset + finding.length}" if finding.length else f"from {finding.offset}"
 
 
 def _parameters(parameters: dict[str, Any]) -> str:

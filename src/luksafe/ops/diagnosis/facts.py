@@ -32,8 +32,6 @@ from luksafe.reader import Reader
 USUAL_AREA_BYTES = 16 << 20
 MOST_AREA_BYTES = 132 << 20  # two header copies of 4 MiB and the largest keyslots area, 128 MiB less those
 DATA_START_BYTES = 1 << 20
-LEAST_DATA_OFFSET = 1 << 20
-"""Where no header tells, the data may begin as early as this."""
 SAMPLES, SAMPLE_BYTES = 32, 4096
 REPAIR_SECONDS = 10.0
 _BLOCK_BYTES = 512
@@ -99,7 +97,8 @@ def _gather(
     start, unreadable = _read_start(reader, mended)
     backups = find_known_backups(workspace, start, (target.inspection, mended), device, target.backup)
     recognised = tuple(recognise(data_reader)) if data_path else ()
-    header = mended.header
+    # a backup, too, says where the data begin
+    header = mended.header or next((b.inspection.header for b in backups if b.inspection.header), None)
     data_offset = header.data_offset if header else USUAL_AREA_BYTES
     return Facts(
         target=target.description,
@@ -122,9 +121,7 @@ def _gather(
         is_detached=is_detached,
         data_size_bytes=data_reader.size_bytes if data_path else 0,
         data_start=_read(data_reader, data_offset, DATA_START_BYTES) if data_path else b"",
-        data_samples=tuple(_samples(data_reader, header.data_offset if header else LEAST_DATA_OFFSET))
-        if data_path
-        else (),
+        data_samples=tuple(_samples(data_reader, data_offset)) if data_path else (),
     )
 
 

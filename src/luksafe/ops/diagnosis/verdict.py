@@ -13,7 +13,7 @@ from luksafe.ops.diagnosis.culprits import FILLINGS
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.layout import VolumeLayout
 from luksafe.ops.diagnosis.model import Culprit, KeyslotState, State, Verdict
-from luksafe.ops.diagnosis.remains import has_luks_left
+from luksafe.ops.diagnosis.remains import USUAL_DATA_OFFSETS, has_luks_left
 from luksafe.probe.statistics import SectorClass, classify_sectors
 
 REENCRYPTION = ("online-reencrypt", "offline-reencrypt")
@@ -91,8 +91,11 @@ def _foreign_words(culprits: Sequence[Culprit]) -> str:
 
 
 def _is_data_gone(facts: Facts) -> bool:
-    samples = [s for s in facts.data_samples if len(s) >= 512]
-    return bool(samples) and not any(SectorClass.RANDOM in classify_sectors(s).tolist() for s in samples)
+    """Nothing looks encrypted: in no sample, not where data usually begin, and nowhere behind the first keyslots."""
+    samples = [s for s in (*facts.data_samples, facts.data_start) if len(s) >= 512]
+    seen = any(SectorClass.RANDOM in classify_sectors(s).tolist() for s in samples)
+    near = any(r.kind is SectorClass.RANDOM and r.end > min(USUAL_DATA_OFFSETS) for r in facts.runs)
+    return bool(samples) and not seen and not near
 
 
 def _not_luks_words(facts: Facts, culprits: Sequence[Culprit]) -> str:
