@@ -105,7 +105,13 @@ def backup_findings(facts: Facts, header: Header | None) -> Iterator[Finding]:
 
 
 def formatted_again(facts: Facts, header: Header) -> KnownBackup | None:
-    """The current backup of another volume that this very device held, when the present header has no backup."""
+    """The current backup of another volume that this very device held, when the present header has no backup.
+
+    With the same keyslots it is no other volume: then the UUID was damaged.
+    """
     if any(b.uuid.lower() == header.uuid.lower() for b in facts.backups):
         return None
-    return next((b for b in facts.backups if b.by == "device" and b.is_current), None)
+    others = (b for b in facts.backups if b.by == "device" and b.is_current)
+    another = next(others, None)
+    stored = another.inspection.header if another else None
+    return None if stored and _shared_salts(stored, header) else another

@@ -49,8 +49,13 @@ def clip(ranges: Sequence[Range], start: int, end: int) -> list[Range]:
     return [(max(a, start), min(b, end)) for a, b in ranges if a < end and b > start]
 
 
-def looks_of(start: bytes, range_: Range) -> str:
-    """What stands there: ``zeros``, ``ff``, ``random``, ``text`` …, or ``changed`` when that cannot be said."""
+def looks_of(start: bytes, range_: Range, unreadable: Sequence[int] = ()) -> str:
+    """What stands there: ``zeros``, ``ff``, ``random``, ``text`` …, or ``changed`` when that cannot be said.
+
+    Sectors that the medium refuses are zeros in ``start``, and are not zeros on the device.
+    """
+    if any(bad < range_[1] and range_[0] < bad + SECTOR_BYTES for bad in unreadable):
+        return "unreadable"
     data = start[range_[0] : range_[1]]
     if not data:
         return "missing"

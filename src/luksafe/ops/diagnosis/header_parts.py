@@ -108,7 +108,10 @@ def copy_damage(
     if not ranges:
         words = "the checksum is wrong and nothing else differs: either it, or the salt, was changed"
         return [Damage(at + SALT_START, CHECKSUM_START + CHECKSUM_BYTES - SALT_START, "changed", words)]
-    return [Damage(a, b - a, looks_of(facts.start, (a, b)), f"differs from {reference.source}") for a, b in ranges]
+    return [
+        Damage(a, b - a, looks_of(facts.start, (a, b), facts.unreadable), f"differs from {reference.source}")
+        for a, b in ranges
+    ]
 
 
 def _without_salted(there: bytes, ranges: list[Range], at: int) -> list[Range]:
@@ -146,16 +149,16 @@ def luks1_damage(facts: Facts, layout: VolumeLayout, contradiction: Contradictio
     if backup is not None:
         source = f"differs from backup {backup.id[:12]}"
         ranges = differing_ranges(facts.start[:LUKS1_BYTES], backup.image[:LUKS1_BYTES])
-        return [Damage(a, b - a, looks_of(facts.start, (a, b)), source) for a, b in ranges]
+        return [Damage(a, b - a, looks_of(facts.start, (a, b), facts.unreadable), source) for a, b in ranges]
     damage = []
     for proposal in facts.repair.proposals:
         for patch in proposal.patches:
             there = facts.start[patch.offset : patch.offset + len(patch.data)]
             for a, b in differing_ranges(there, patch.data, patch.offset):
-                damage.append(Damage(a, b - a, looks_of(facts.start, (a, b)), proposal.text))
+                damage.append(Damage(a, b - a, looks_of(facts.start, (a, b), facts.unreadable), proposal.text))
     if not damage and facts.inspection.is_refused:
         damage = [
-            Damage(f.offset, f.length, looks_of(facts.start, (f.offset, f.offset + f.length)), f.text)
+            Damage(f.offset, f.length, looks_of(facts.start, (f.offset, f.offset + f.length), facts.unreadable), f.text)
             for f in facts.inspection.findings
             if f.severity == "error" and f.offset is not None and f.length and f.offset < LUKS1_BYTES
         ]

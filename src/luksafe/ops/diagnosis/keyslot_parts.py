@@ -111,7 +111,7 @@ def _against(
     if not ranges:
         return State.INTACT, f"the same as in backup {backup.id[:12]}, byte for byte", []
     source = f"differs from backup {backup.id[:12]}"
-    damage = [Damage(a, b - a, looks_of(facts.start, (a, b)), source) for a, b in ranges]
+    damage = [Damage(a, b - a, looks_of(facts.start, (a, b), facts.unreadable), source) for a, b in ranges]
     return State.DESTROYED, _words(damage), damage
 
 
