@@ -13,11 +13,11 @@ from luksafe.ops.new_file import write_new_file
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Phase, Write, WritePlan
 from luksafe.ops.write.saving import mark_everywhere, save_everywhere
+from luksafe.reader import read_with_holes
 from luksafe.vault.record import timestamp
 from luksafe.vault.undo import UndoState
 
 REGION_BYTES = 16 << 20
-_BLOCK_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +58,7 @@ def keep_first_copy(workspace: Workspace, device: str, folder: Path, header_byte
 
 def _read(device: str, length: int) -> tuple[bytes, int]:
     """The first bytes of the device; what cannot be read is zeros, and counted."""
+    holes: list[tuple[int, int]] = []
     with open_source(device) as reader:
-        length = min(length, reader.size_bytes)
-        try:
-            return reader.read_at(0, length), 0
-        except OSError:
-            pass
-        out, bad = bytearray(), 0
-        for at in range(0, length, _BLOCK_BYTES):
-            size = min(_BLOCK_BYTES, length - at)
-            try:
-                out += reader.read_at(at, size)
-            except OSError:
-                out += bytes(size)
-                bad += size
-        return bytes(out), bad
+        data = read_with_holes(reader, 0, min(length, reader.size_bytes), holes)
+    return data, sum(end - start for start, end in holes)
