@@ -50,6 +50,7 @@ def flip_candidates(area: bytes, text_end: int) -> FlipCandidates:
 
 
 _MOST_FOREIGN = 2
+_NO_UTF8 = "\N{REPLACEMENT CHARACTER}"
 
 
 def has_more_than_flips(area: bytes, text_end: int) -> bool:
@@ -58,7 +59,8 @@ def has_more_than_flips(area: bytes, text_end: int) -> bool:
     foreign = sum(byte not in _PRINTABLE for byte in text)
     if foreign <= _MOST_FOREIGN:
         return False
-    return sum(not (c.isprintable() or c.isspace()) for c in text.decode("utf-8", "replace")) > _MOST_FOREIGN
+    wrong = (c == _NO_UTF8 or not (c.isprintable() or c.isspace()) for c in text.decode("utf-8", "replace"))
+    return sum(wrong) > _MOST_FOREIGN
 
 
 def _known_positions(text: bytes) -> frozenset[int]:
