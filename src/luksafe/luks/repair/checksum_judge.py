@@ -8,6 +8,7 @@ from typing import Any
 from luksafe.crypto.hashes import digest_size, new_hash
 from luksafe.errors import Unsupported
 from luksafe.luks.luks2.binary_header import CHECKSUM_BYTES, CHECKSUM_OFFSET
+from luksafe.luks.repair.luks2_proof import MOST_CHECKSUM_BITS
 
 _BLOCK_BYTES = 128
 """A multiple of the block of every hash that OpenSSL has (sha512: 128)."""
@@ -51,6 +52,11 @@ class ChecksumJudge:
     def accepts(self, start: int, data: bytes) -> bool:
         """Whether the checksum holds with ``data`` at ``start``."""
         return self.digest_with(start, data) == self.stored
+
+    def nearly_accepts(self, start: int, data: bytes) -> bool:
+        """Whether it holds but for a few flipped bits of the stored checksum itself."""
+        made, stored = self.digest_with(start, data), self.stored
+        return (int.from_bytes(made, "big") ^ int.from_bytes(stored, "big")).bit_count() <= MOST_CHECKSUM_BITS
 
     def digest_with(self, start: int, data: bytes) -> bytes:
         """The checksum with ``data`` at ``start``."""

@@ -12,9 +12,13 @@ _TRIAL = 500
 
 
 def find_one_flip(judge: ChecksumJudge, text_end: int) -> bytes | None:
-    """The area with one bit set right, or None. ``text_end``: where in the area the JSON text ends."""
-    for flip in judge.right_flips(flip_candidates(judge.area, text_end).every):
-        return _flipped(judge.area, [flip])
+    """The area with one bit set right, or None. ``text_end``: where in the area the JSON text ends.
+
+    The stored checksum may have flipped bits as well: it still tells.
+    """
+    for position, mask in flip_candidates(judge.area, text_end).every:
+        if judge.nearly_accepts(position, bytes((judge.area[position] ^ mask,))):
+            return _flipped(judge.area, [(position, mask)])
     return None
 
 

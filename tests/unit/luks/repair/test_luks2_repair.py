@@ -318,6 +318,16 @@ def test_a_long_search_gives_an_estimate_first_and_stops_in_time() -> None:
     assert {proposal.evidence for proposal in outcome.proposals} == {Evidence.STRUCTURE}
 
 
+@pytest.mark.parametrize("bit", [0, 7])
+def test_a_bit_in_the_json_and_one_in_the_checksum_of_both_copies(bit: int) -> None:
+    bits = [8 * (TEXT_END - 100) + bit, 8 * 462 + 3]
+    damaged = flipped(IMAGE, *bits, *(at + 8 * SIZE for at in bits))
+    started = time.process_time()
+    outcome = propose_repair(BytesReader(damaged), seeded_bytes(), Effort())
+    assert time.process_time() - started < 2
+    assert PatchedReader(BytesReader(damaged), outcome.patches).read_at(0, 2 * SIZE) == IMAGE[: 2 * SIZE]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", [1, 2])
