@@ -116,7 +116,7 @@ def gather(workspace: Workspace, volume: Volume, source: KeySource, limits: KdfL
     base, notes = choose_base(headers, source.key, source.parameters, limits)
     parameters = source.parameters or (base.parameters if base else None)
     if parameters is None:
-        raise _no_parameters(volume, headers)
+        raise _no_parameters(volume, headers, notes)
     proofs = list(source.proofs)
     if base:
         proofs.append(KeyProof("digest", f"the digest in {base.found.name} proves the volume key"))
@@ -175,14 +175,14 @@ def known_headers(
     return [*own, *given, *vault_headers(workspace, volume.facts, uuids)]
 
 
-def _no_parameters(volume: Volume, headers: Sequence[FoundHeader]) -> LuksafeError:
+def _no_parameters(volume: Volume, headers: Sequence[FoundHeader], notes: Sequence[str]) -> LuksafeError:
+    state_them = "if the parameters are known, state them: --type, --uuid, --cipher, --data-offset"
+    asked = [each.name for each in headers if (h := each.inspection.header) and not h.is_in_reencryption]
+    if asked:
+        words = f"this is not the volume key of what is known of {volume.device}: {', '.join(asked)}"
+        return KeyRejected(words, code="wrong-key", hint=state_them)
     if headers:
-        names = ", ".join(each.name for each in headers)
-        return KeyRejected(
-            f"this is not the volume key of what is known of {volume.device}: {names}",
-            code="wrong-key",
-            hint="if the parameters are known, state them: --type, --uuid, --cipher, --data-offset",
-        )
+        return UsageError(f"nothing tells the parameters of {volume.device}: {'; '.join(notes)}", hint=state_them)
     return UsageError(
         f"no header of {volume.device} is left, and no backup of it is in the vault: its parameters are not known",
         hint="state them: --type luks2 --uuid UUID --cipher aes-xts-plain64 --data-offset BYTES --sector-size 512",
