@@ -61,6 +61,11 @@ VERDICTS = {
     Verdict.UNSUPPORTED: "This is a kind of LUKS that luksafe does not know. It can be copied, but not judged.",
 }
 
+REENCRYPTING_LUKS1 = (
+    "A reencryption was begun and has not ended. Part of the data has the old key, part the new one; both headers, and "
+    "how far it came, are in the files LUKS-<UUID>.org, .new and .log, where cryptsetup was started. It can be resumed "
+    "with them; do not format, restore or repair anything before."
+)
 FORMATTED_AGAIN = (
     "The header on it is whole, but it is not that of the volume which this device held before: it was formatted again "
     "(cryptsetup luksFormat), or another disk's header was copied here. The data of the old volume are mostly still "
@@ -83,7 +88,7 @@ def tell(diagnosis: Diagnosis, facts: Facts) -> Iterator[str]:
             "A reencryption was begun and has not ended. Part of the data has the old key, part the new one; the "
             "header knows how far it came. It can be resumed; do not format or restore anything."
         )
-    yield FORMATTED_AGAIN if is_formatted_again(diagnosis) else VERDICTS[diagnosis.verdict]
+    yield _what_it_means(diagnosis, facts)
     destroyed = [str(k.slot) for k in diagnosis.keyslots if k.state is State.DESTROYED]
     if destroyed:
         yield (
@@ -96,3 +101,9 @@ def tell(diagnosis: Diagnosis, facts: Facts) -> Iterator[str]:
         yield f"The vault has a backup of its header, {newest.id[:12]} of {newest.created[:10] or 'an unknown date'}."
     elif diagnosis.verdict is not Verdict.NOT_LUKS:
         yield "The vault has no backup of this header."
+
+
+def _what_it_means(diagnosis: Diagnosis, facts: Facts) -> str:
+    if facts.inspection.is_luks1_reencrypting:
+        return REENCRYPTING_LUKS1
+    return FORMATTED_AGAIN if is_formatted_again(diagnosis) else VERDICTS[diagnosis.verdict]

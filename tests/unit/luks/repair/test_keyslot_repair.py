@@ -29,7 +29,7 @@ from luksafe.luks.repair.keyslot_search import KeyslotSearch, digest_judge
 from luksafe.luks.repair.luks1_key_fields import search_fields
 from luksafe.luks.repair.proposal import Outcome, PatchedReader
 from luksafe.luks.unlock import derive_area_key
-from luksafe.ops.keyslot_repair import repair_keyslot
+from luksafe.ops.keyslot_repair import _data_judge, repair_keyslot
 from luksafe.reader import BytesReader
 from luksafe.secret import SecretBytes
 
@@ -184,3 +184,23 @@ def test_where_the_digest_is_slow_the_data_are_asked_first() -> None:
     assert (
         PatchedReader(BytesReader(image), outcome.patches).read_at(AREA, AREA_BYTES) == image[AREA : AREA + AREA_BYTES]
     )
+
+
+def test_blank_data_are_not_asked() -> None:
+    """Of a volume that was never written to, no key makes sense: the digest alone judges."""
+    written = luks2_image().ljust(1 << 20, b"\0") + seeded_bytes()(8192)
+    header = inspect(BytesReader(written)).require_header()
+    keyslot = header.keyslots[0]
+    assert _data_judge(header, keyslot, BytesReader(written)) is not None
+    assert _data_judge(header, keyslot, BytesReader(written[: 1 << 20] + bytes(8192))) is None
+
+
+def test_the_estimate_comes_before_the_search_and_counts_all_workers() -> None:
+    said: list[tuple[str, float, float]] = []
+    effort = Effort(limit_seconds=4, announce=lambda *estimate: said.append(estimate))
+    reader = BytesReader(LUKS2)
+    header = inspect(reader).require_header()
+    assert not repair_keyslot(reader, header, 0, SecretBytes(b"wrong"), LIMITS, effort, reader).proposals
+    ((label, even, most),) = said
+    assert label == "one flipped bit in the keyslot"
+    assert 0 < 2 * even < most  # the cheap half comes first
