@@ -26,7 +26,7 @@ from luksafe.ops.write.plan import WritePlan
 
 DEFAULT_SECONDS = 600
 KEYSLOT_SECONDS = 86400
-_REDRAW_SECONDS, _LINE_SECONDS = 0.2, 60.0
+_REDRAW_SECONDS, _LINE_SECONDS, _WORTH_SAYING_SECONDS = 0.2, 60.0, 5.0
 
 
 @verb
@@ -132,7 +132,9 @@ class _SearchDisplay:
         return self
 
     def announce(self, label: str, even: float, most: float) -> None:
-        """Before a search: how long it will take."""
+        """Before a search that takes long: how long."""
+        if most < _WORTH_SAYING_SECONDS:
+            return
         odds = f"as likely as not found within {_duration(even)}, {_duration(most)} at most"
         self._clear()
         self._app.say(f"searching for {label}: {odds} (measured with the machine as busy as it is)")
