@@ -169,7 +169,9 @@ def test_a_volume_that_the_vault_does_not_know(world, safe):
     volume = checked(world, other)
     assert (volume["state"], set(reasons(volume))) == ("unprotected", {"no-backup"})
     blank = world.image("blank.img", bytes(1 << 20))
-    assert checked(world, blank)["state"] == "unprotected"
+    volume = checked(world, blank)
+    assert volume["state"] == "unprotected"
+    assert reasons(volume)["no-header"]["next"] == f"luksafe diagnose {blank}"
 
 
 def test_a_detached_header(world):

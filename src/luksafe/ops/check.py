@@ -12,18 +12,19 @@ from luksafe.device.discover import find_luks_devices
 from luksafe.device.identity import DeviceFacts, describe
 from luksafe.device.location import shares_disk
 from luksafe.errors import LuksafeError, NotFound
-from luksafe.luks.compare import Change, compare, keyslot_fingerprint
+from luksafe.luks.compare import keyslot_fingerprint
 from luksafe.luks.finding import Severity
-from luksafe.luks.inspection import Inspection, inspect
+from luksafe.luks.inspection import Inspection
 from luksafe.luks.model import Header
 from luksafe.luks.tokens import machine_bound_keyslots
+from luksafe.ops.check_match import Match, best_match
+from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
 from luksafe.ops.interruption import interruption_words
 from luksafe.ops.keyslot_health import destroyed_keyslots
 from luksafe.ops.mapping_header import open_without_header
 from luksafe.ops.record import uuid_of
 from luksafe.ops.target import Target, open_target
 from luksafe.ops.workspace import Workspace
-from luksafe.reader import BytesReader, Reader
 from luksafe.vault.backup import Backup
 from luksafe.vault.report import Check
 from luksafe.vault.vault import Vault
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from luksafe.ops.escrow.summary import PacketSummary
 
 State = Literal["safe", "at-risk", "unprotected", "unknown"]
-UNIMPORTANT_CHANGES = frozenset({"seqid-changed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,15 @@ def _check_one(workspace: Workspace, device: str, header_name: str | None, judge
 
 
 def _without_backup(device: str, target: Target) -> VolumeCheck:
-    return VolumeCheck(device, uuid_of(target.inspection), "unprotected", _no_backup(device))
+    return VolumeCheck(device, uuid_of(target.inspection), "unprotected", _no_backup(device, target.inspection))
 
 
-def _no_backup(device: str) -> tuple[Reason, ...]:
-    return (*_lost_header(device), Reason("no-backup", "there is no backup of its header", f"luksafe backup {device}"))
+def _no_backup(device: str, inspection: Inspection) -> tuple[Reason, ...]:
+    reason = Reason("no-backup", "there is no backup of its header", f"luksafe backup {device}")
+    if inspection.format == "none":
+        text = "it has no LUKS header, and no backup of one is known"
+        reason = Reason("no-header", text, f"luksafe diagnose {device}")
+    return (*_lost_header(device), reason)
 
 
 def _lost_header(device: str) -> Iterator[Reason]:
@@ -125,8 +129,12 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
         ids = ", ".join(backup.id[:12] for backup in current)
         text = f"which backup is current cannot be told: {ids}"
         reasons.append(Reason("split", text, f"luksafe diff {current[0].id[:12]} {current[1].id[:12]}"))
-    chosen = _best_match(vault, current, live, target)
-    reasons += _drift_reasons(chosen.changes, device)
+    chosen = best_match(vault, current, live, target)
+    witnesses = find_witnesses(vault, uuid) if live else []
+    damaged = find_contradicted(live, target.reader, witnesses) if live else ()
+    is_whole = not damaged and all(f.severity is Severity.INFO for f in target.inspection.all_findings)
+    reasons += _damage_reasons(damaged, device)
+    reasons += _drift_reasons(chosen, damaged, device)
     copies = _good_copies(vault, stores, chosen.backup, facts)
     packets = packets_of(vault, uuid, live)
     reasons += _copy_reasons(vault, copies)
@@ -136,7 +144,10 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
         uuid=uuid,
         state="at-risk" if reasons else "safe",
         reasons=tuple(reasons),
-        notes=(*_notes(vault, uuid, chosen), *_stale_packets(packets, device)),
+        notes=(
+            *_notes(vault, uuid, chosen, is_same=is_whole),
+            *_stale_packets(packets, device),
+        ),
         copies=tuple(copies),
         wanted_copies=vault.config.copies,
         proven=chosen.backup.proofs[-1].when if chosen.backup.proofs else "",
@@ -162,32 +173,6 @@ def _stale_packets(packets: Sequence[PacketSummary], device: str) -> Iterator[Re
             yield Reason("packet-stale", text, f"luksafe escrow verify {packet.id} {device}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """A current backup, its image and what that holds (None where no good copy is here), how the device differs."""
-
-    backup: Backup
-    image: Reader | None
-    header: Header | None
-    changes: tuple[Change, ...]
-
-
-def _best_match(vault: Vault, current: Sequence[Backup], live: Header | None, target: Target) -> _Match:
-    """Of several current backups, the one that differs least from the device."""
-    matches = []
-    for backup in current:
-        try:
-            image = BytesReader(vault.image(backup.id).data)
-        except LuksafeError:
-            matches.append(_Match(backup, None, None, ()))
-            continue
-        stored = inspect(image).header
-        changes = compare(stored, live, image, target.reader) if stored and live else []
-        important = tuple(c for c in changes if c.code not in UNIMPORTANT_CHANGES)
-        matches.append(_Match(backup, image, stored, important))
-    return min(matches, key=lambda match: (match.header is None, len(match.changes)))
-
-
 def backups_of_device(vault: Vault, facts: DeviceFacts) -> list[Backup]:
     """The current backups that were taken of this very device: for when its header is gone."""
     return [
@@ -211,10 +196,23 @@ def _device_reasons(
             yield Reason(finding.code, finding.text, f"luksafe show {device}")
 
 
-def _drift_reasons(changes: Sequence[Change], device: str) -> Iterator[Reason]:
+def _damage_reasons(damaged: Sequence[Contradicted], device: str) -> Iterator[Reason]:
+    for found in damaged:
+        # without a proof it may as well be the backup that is damaged: a passphrase tells
+        hint = f"luksafe restore {found.backup_id[:12]} {device} --dry-run"
+        yield Reason("keyslot-damaged", found.words(device), hint if found.is_proven else f"luksafe diagnose {device}")
+
+
+def _drift_reasons(chosen: Match, damaged: Sequence[Contradicted], device: str) -> Iterator[Reason]:
+    slots = {f"keyslots.{found.keyslot}" for found in damaged}
+    changes = [c for c in chosen.changes if c.code != "keyslot-area-differs" or c.where not in slots]
+    hint = f"luksafe diagnose {device}" if damaged else f"luksafe backup {device}"
     if changes:
         words = "; ".join(change.text for change in changes)
-        yield Reason("drift", f"the device changed since its backup: {words}", f"luksafe backup {device}")
+        yield Reason("drift", f"the device changed since its backup: {words}", hint)
+    elif not chosen.backup.is_current and not damaged:
+        text = f"the device has the header of backup {chosen.backup.id[:12]}, but another one is current"
+        yield Reason("not-current", text, hint)
 
 
 def _good_copies(vault: Vault, stores: Check, backup: Backup, facts: DeviceFacts) -> list[str]:
@@ -255,22 +253,28 @@ def _proof_reasons(backup: Backup, header: Header | None, device: str) -> Iterat
         yield Reason("tpm-only", text, f"systemd-cryptenroll --recovery-key {device}")
 
 
-def _notes(vault: Vault, uuid: str, current: _Match) -> Iterator[Reason]:
+def _notes(vault: Vault, uuid: str, current: Match, *, is_same: bool) -> Iterator[Reason]:
     """What still opens with a passphrase that the device no longer takes; which keyslot opens nothing any more."""
     if current.header is None or current.image is None:
         return
-    present = {keyslot_fingerprint(k) for k in current.header.keyslots.values()}
-    for backup in vault.backups(uuid):
-        slots = backup.record.parameters.get("keyslots", [])
-        revoked = [s.get("slot") for s in slots if isinstance(s, dict) and s.get("enrolment", "") not in ("", *present)]
-        if backup.id != current.backup.id and revoked:
-            numbers = ", ".join(map(str, revoked))
-            text = f"backup {backup.id[:12]} opens with passphrases revoked since (keyslot {numbers})"
-            yield Reason("revoked-keyslots", text, f"luksafe forget {backup.id[:12]}")
+    # while the device is damaged or changed, no backup of it is one too many
+    if is_same and current.backup.is_current and not current.changes:
+        yield from _revoked(vault, uuid, current.backup, current.header)
     destroyed = destroyed_keyslots(current.image, current.header)
     if destroyed:
         numbers = ", ".join(map(str, destroyed))
         yield Reason("destroyed-keyslot", f"the key material of keyslot {numbers} is destroyed in the backup")
+
+
+def _revoked(vault: Vault, uuid: str, current: Backup, header: Header) -> Iterator[Reason]:
+    present = {keyslot_fingerprint(k) for k in header.keyslots.values()}
+    for backup in vault.backups(uuid):
+        slots = backup.record.parameters.get("keyslots", [])
+        revoked = [s.get("slot") for s in slots if isinstance(s, dict) and s.get("enrolment", "") not in ("", *present)]
+        if backup.id != current.id and revoked:
+            numbers = ", ".join(map(str, revoked))
+            text = f"backup {backup.id[:12]} opens with passphrases revoked since (keyslot {numbers})"
+            yield Reason("revoked-keyslots", text, f"luksafe forget {backup.id[:12]}")
 
 
 def _store_reasons(stores: Check) -> Iterator[Reason]:

@@ -1,0 +1,52 @@
+"""Which backup of a volume its device has now, and how it differs from that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from luksafe.errors import LuksafeError
+from luksafe.luks.compare import Change, compare
+from luksafe.luks.inspection import inspect
+from luksafe.luks.model import Header
+from luksafe.ops.target import Target
+from luksafe.reader import BytesReader, Reader
+from luksafe.vault.backup import Backup
+from luksafe.vault.vault import Vault
+
+UNIMPORTANT_CHANGES = frozenset({"seqid-changed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A backup, its image and what that holds (None where no good copy is here), how the device differs."""
+
+    backup: Backup
+    image: Reader | None
+    header: Header | None
+    changes: tuple[Change, ...]
+
+
+def best_match(vault: Vault, current: Sequence[Backup], live: Header | None, target: Target) -> Match:
+    """Of several current backups, the one that differs least from the device; an older one that is the same wins."""
+    matches = [match_of(vault, backup, live, target) for backup in current]
+    best = min(matches, key=lambda match: (match.header is None, len(match.changes)))
+    if live is None or not best.changes:
+        return best
+    older = [b for b in vault.backups(current[0].record.uuid) if not b.is_current and b.record.seqid == live.seqid]
+    for backup in sorted(older, key=lambda b: not b.proofs):
+        match = match_of(vault, backup, live, target)
+        if match.header is not None and not match.changes:
+            return match
+    return best
+
+
+def match_of(vault: Vault, backup: Backup, live: Header | None, target: Target) -> Match:
+    """How the device differs from one backup."""
+    try:
+        image = BytesReader(vault.image(backup.id).data)
+    except LuksafeError:
+        return Match(backup, None, None, ())
+    stored = inspect(image).header
+    changes = compare(stored, live, image, target.reader) if stored and live else []
+    return Match(backup, image, stored, tuple(c for c in changes if c.code not in UNIMPORTANT_CHANGES))

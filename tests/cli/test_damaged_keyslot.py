@@ -1,0 +1,84 @@
+"""A sector of noise in the key material: nothing in the header tells, but a proven backup does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.conftest import World
+from generators.headers import UUID, luks2_image, seeded_bytes, with_binary, with_document
+
+DATA = bytes(range(256)) * 4096
+AT = 80 * 512
+NOISE = seeded_bytes(9)(512)
+
+
+@pytest.fixture
+def proven(world: World) -> Path:
+    """A volume with a proven backup."""
+    disk = world.image(data=luks2_image() + DATA)
+    assert world.run("backup", disk).status == 0
+    assert world.run("prove", UUID, "--key-file", world.key_file).status == 0
+    return disk
+
+
+def id_of(world: World) -> str:
+    (found,) = [b["id"] for b in world.run("list", "--json").json["backups"] if b["proven"]]
+    return str(found)[:12]
+
+
+def damage(disk: Path) -> None:
+    with disk.open("r+b") as out:
+        out.seek(AT)
+        out.write(NOISE)
+
+
+def checked(world: World, disk: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The reasons by their code, the codes of the notes."""
+    (volume,) = world.run("check", disk, "--json").json["volumes"]
+    return {r["code"]: r for r in volume["reasons"]}, [n["code"] for n in volume["notes"]]
+
+
+def test_check_calls_the_keyslot_damaged_and_proposes_no_backup(world: World, proven: Path) -> None:
+    damage(proven)
+    found, _ = checked(world, proven)
+    assert "keyslot 0 of" in found["keyslot-damaged"]["text"]
+    assert found["keyslot-damaged"]["next"] == f"luksafe restore {id_of(world)} {proven} --dry-run"
+    assert "drift" not in found
+    assert f"luksafe backup {proven}" not in world.run("check", proven).out
+
+
+def test_an_unproven_backup_may_itself_be_the_damaged_one(world: World) -> None:
+    disk = world.image(data=luks2_image() + DATA)
+    world.run("backup", disk)
+    damage(disk)
+    found, _ = checked(world, disk)
+    assert "or in backup" in found["keyslot-damaged"]["text"]
+    assert found["keyslot-damaged"]["next"] == f"luksafe diagnose {disk}"
+
+
+def test_no_backup_is_to_be_forgotten_while_the_device_is_damaged(world: World, proven: Path) -> None:
+    other = luks2_image()
+    older = world.image("older.img", other + DATA)
+    assert older.read_bytes() == proven.read_bytes()
+    without = with_binary(_with_another_salt(other), seqid=3)
+    proven.write_bytes(without + DATA)
+    assert world.run("backup", proven).status == 0
+    assert checked(world, proven)[1] == ["revoked-keyslots"]
+    damage(proven)
+    found, notes = checked(world, proven)
+    assert "keyslot-damaged" in found
+    assert notes == []
+
+
+def _with_another_salt(image: bytes) -> bytes:
+    return with_document(image, lambda d: d["keyslots"]["0"]["kdf"].update(salt="AAAA" * 10 + "AAA="))
+
+
+def test_a_header_that_is_an_older_proven_backup_is_known_as_that(world: World, proven: Path) -> None:
+    sibling = world.image("sibling.img", with_binary(luks2_image(), seqid=7, label="sibling") + DATA)
+    assert world.run("backup", sibling).status == 0
+    found, _ = checked(world, proven)
+    assert "unproven" not in found
+    assert id_of(world) in found["not-current"]["text"]
