@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -122,3 +123,34 @@ def test_interrupted(world):
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize("arguments", [["list"], ["--help"]])
+def test_output_that_cannot_be_written(world, arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "luksafe", "--vault", world.vault, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (1, "luksafe: No space left on device\n")
+
+
+@pytest.mark.parametrize("stream", ["0<", "1>"])
+def test_a_closed_stream_ends_before_a_device_could_take_its_place(world, stream):
+    command = f'exec "$0" -m luksafe --vault "$1" list {stream}&-'
+    done = subprocess.run(["sh", "-c", command, sys.executable, world.vault], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is closed; nothing was done" in done.stderr
+
+
+def test_the_option_wins_over_the_variable(world, monkeypatch):
+    """Before the verb too."""
+    world.run("backup", world.image())
+    monkeypatch.setenv("LUKSAFE_VAULT", str(world.folder / "none"))
+    assert "no backups yet" not in world.run("list").out
+    world.vault = world.folder / "empty"
+    monkeypatch.setenv("LUKSAFE_VAULT", str(world.folder / "vault"))
+    assert "no backups yet" in world.run("list").out

@@ -56,6 +56,8 @@ class App:
         """Where the vault is: the option, the variable, else the place for this user."""
         if self.vault:
             return self.vault
+        if os.environ.get("LUKSAFE_VAULT"):
+            return Path(os.environ["LUKSAFE_VAULT"])
         if os.geteuid() == 0:
             return Path("/var/lib/luksafe")
         return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "luksafe"
@@ -131,7 +133,11 @@ def to_json(result: Any) -> str:
 def global_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options that every verb takes, before or after its name."""
     options = (
-        click.option("--vault", type=click.Path(path_type=Path), envvar="LUKSAFE_VAULT", help="Folder of the vault."),
+        click.option(
+            "--vault",
+            type=click.Path(path_type=Path, readable=False),
+            help="Folder of the vault; else $LUKSAFE_VAULT, else /var/lib/luksafe (root) or ~/.local/share/luksafe.",
+        ),
         click.option("--json", is_flag=True, help="Print one JSON object on stdout."),
         click.option("--yes", is_flag=True, help="Take the plan as confirmed."),
         click.option("-v", "--verbose", is_flag=True, help="Say more."),

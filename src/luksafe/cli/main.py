@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import resource
 import sys
 from typing import Any, NoReturn
@@ -55,12 +56,14 @@ def cli(ctx: click.Context, /, **settings: Any) -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the status that DESIGN's table gives (see spec/exit-codes.md)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # it would hold keys
+    _require_streams()
     for stream in (sys.stdout, sys.stderr):
         # a terminal without UTF-8 shows a question mark instead of ending in a traceback
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
         status = cli.main(arguments, standalone_mode=False, prog_name="luksafe")
+        sys.stdout.flush()
     except LuksafeError as error:
         status = App.current().report_error(error)
     except click.exceptions.Exit as leave:
@@ -74,4 +77,25 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone; Python would complain once more at exit
         status = 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"luksafe: {where}{error.strerror or error}", err=True)
+        _drop_output()
+        status = 1
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _require_streams() -> None:
+    """With a standard stream closed, the next file that is opened, a device perhaps, would stand in its place."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            if sys.stderr is not None:
+                sys.stderr.write(f"luksafe: {name} is closed; nothing was done\n  next: send it to /dev/null instead\n")
+            os._exit(2)
+
+
+def _drop_output() -> None:
+    """What could not be written (a full disk) is not tried again when Python ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
