@@ -127,14 +127,15 @@ def _read_bounded(fd: int, name: str, offset_bytes: int, size_bytes: int | None)
     return SecretBytes.take(buffer)
 
 
-def ask_passphrase(prompt: str) -> SecretBytes:
-    """Ask on the terminal itself, echo off; the line without its newline. Raises UsageError without a terminal."""
+def ask_passphrase(prompt: str, option: str = "--key-file") -> SecretBytes:
+    """Ask on the terminal itself, echo off; the line without its newline. Raises UsageError, which names the option
+    that gives it instead, without a terminal."""
     try:
         fd = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
         raise UsageError(
             "there is no terminal to ask for a passphrase",
-            hint="give --key-file FILE, or --key-file - to read it from standard input",
+            hint=f"give {option} FILE, or {option} - to read it from standard input",
         ) from None
     try:
         return _read_without_echo(fd, prompt)
@@ -142,9 +143,9 @@ def ask_passphrase(prompt: str) -> SecretBytes:
         os.close(fd)
 
 
-def ask_new_passphrase(prompt: str) -> SecretBytes:
+def ask_new_passphrase(prompt: str, option: str = "--key-file") -> SecretBytes:
     """Ask twice for a new passphrase. Raises UsageError when the two differ or are empty."""
-    first, second = ask_passphrase(f"{prompt}: "), ask_passphrase(f"{prompt} (again): ")
+    first, second = ask_passphrase(f"{prompt}: ", option), ask_passphrase(f"{prompt} (again): ", option)
     if first != second:
         raise UsageError("the two passphrases differ; nothing was done")
     if not len(first):

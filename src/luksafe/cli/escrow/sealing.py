@@ -94,7 +94,9 @@ class SealOptions:
 
 def new_packet_passphrase(file: str | None) -> SecretBytes:
     """The passphrase that a packet is to have, from a file, else typed twice; without a line end."""
-    return packet_passphrase(read_key_file(file) if file else ask_new_passphrase("New passphrase of the packet"))
+    if file:
+        return packet_passphrase(read_key_file(file))
+    return packet_passphrase(ask_new_passphrase("New passphrase of the packet", "--packet-key-file"))
 
 
 def kept_to_json(packet: KeptPacket) -> Json:
