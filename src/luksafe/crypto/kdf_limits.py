@@ -33,7 +33,10 @@ class KdfLimits:
             )
 
     def check_argon2(self, time: int, memory_kib: int) -> None:
-        """Raise Refused when it would take too much; Unsupported when this machine has not so much memory."""
+        """Raise Refused when it would take too much; Unsupported when this machine has not so much memory: that
+        comes first, for no option helps."""
+        if self.available_memory_kib is not None and memory_kib > self.available_memory_kib:
+            raise out_of_memory(memory_kib, self.available_memory_kib)
         if memory_kib > self.memory_kib:
             raise _refused(
                 f"the header asks for {memory_kib} KiB of Argon2 memory; the limit is {self.memory_kib} KiB",
@@ -46,8 +49,6 @@ class KdfLimits:
                 f"over one GiB; the limit is {self.time_cost}",
                 f"--max-kdf-time {passes}",
             )
-        if self.available_memory_kib is not None and memory_kib > self.available_memory_kib:
-            raise out_of_memory(memory_kib, self.available_memory_kib)
 
 
 def _refused(message: str, option: str) -> Refused:
