@@ -12,7 +12,7 @@ from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.progress import Progress
 from luksafe.cli.text import count, human_size
 from luksafe.cli.viewing import ViewOptions, view_options
-from luksafe.errors import UsageError
+from luksafe.errors import StoreError, UsageError
 from luksafe.ops.view import View
 from luksafe.view.extract import Extraction, extract_to_file, extract_to_stream
 from luksafe.view.target import refuse_device
@@ -42,7 +42,7 @@ def command(
     zeros, and noted in the mapfile OUT.map. An interrupted run goes on with --resume.
     """
     path = Path(out)
-    is_stream = out == "-" or path.is_fifo() or path.is_char_device()
+    is_stream = out == "-" or _is_stream(path)
     if is_stream and (resume or retry_bad or map_file):
         raise UsageError("--resume, --retry-bad and --map are for files", hint="extract to a file")
     if out == "-" and app.json:
@@ -70,6 +70,14 @@ def command(
     if done.bad:
         app.warn(f"{human_size(sum(b.size_bytes for b in done.bad))} could not be read and are zeros")
     return EXIT_WARNINGS if done.bad or opened.warnings else 0
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether OUT is a pipe or a character device. Raises StoreError where this user may not even look."""
+    try:
+        return path.is_fifo() or path.is_char_device()
+    except OSError as error:
+        raise StoreError(f"cannot create {path}: {error.strerror}", hint="choose another folder") from None
 
 
 def _to_stream(opened: View, out: str, verify: bool, workers: int | None, progress: Progress) -> Extraction:
