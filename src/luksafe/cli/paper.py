@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from luksafe.cli.app import EXIT_NEGATIVE, App, verb
+from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
 from luksafe.cli.input_file import read_input
 from luksafe.cli.paper_typing import correct, quiz_keeper, type_lines
 from luksafe.cli.targets import header_option
@@ -121,10 +121,12 @@ def read(
 ) -> int:
     """Read a sheet from FILES: scans (PDF, PNG, JPEG), folders of photographs. Without any, lines are typed in."""
     parts = SheetParts(sheet_id)
+    has_warnings = False
     if files:
         scan = read_scans(list(files), sheet_id)
         for note in scan.notes:
             app.warn(note)
+        has_warnings = bool(scan.notes)
         parts = scan.only() if scan.sheets or not typed else parts
     if typed:
         text = read_input(typed, MAX_TEXT_CHARACTERS).reveal().decode("utf-8", "replace")
@@ -138,7 +140,7 @@ def read(
         error.result = {"sheet_id": parts.sheet_id, **missing}
         raise
     _hand_out(app, found, output)
-    return 0
+    return EXIT_WARNINGS if has_warnings else 0
 
 
 def _hand_out(app: App, found: SheetPayload, output: Path | None) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from luksafe.crypto.kdf import KdfLimits
 from luksafe.device.discover import find_luks_devices
-from luksafe.errors import KeyRejected, LuksafeError, NotFound, UsageError
+from luksafe.errors import KeyRejected, LuksafeError, NotFound, Refused, UsageError
 from luksafe.escrow.contents import Contents, Secret
 from luksafe.luks.compare import keyslot_fingerprint
 from luksafe.luks.model import Header
@@ -64,9 +64,9 @@ def find_device(uuid: str) -> tuple[str, str | None]:
 
 
 def require_same_volume(uuid: str, header: Header) -> None:
-    """Raise UsageError when a packet is for another volume."""
+    """Raise Refused when a packet is for another volume."""
     if uuid and uuid.lower() != header.uuid.lower():
-        raise UsageError(
+        raise Refused(
             f"the packet is for volume {uuid}, this is {header.uuid}",
             code="other-volume",
             hint="name the device that the packet opens",
@@ -74,7 +74,7 @@ def require_same_volume(uuid: str, header: Header) -> None:
 
 
 def verify_opened(contents: Contents, target: Target, limits: KdfLimits | None = None) -> PacketVerdict:
-    """Try each secret of an opened packet on the header. Raises UsageError for another volume, DamagedInput."""
+    """Try each secret of an opened packet on the header. Raises Refused for another volume, DamagedInput."""
     header = target.inspection.require_header()
     require_same_volume(contents.volume.uuid, header)
     verdicts = tuple(try_secret(secret, target, header, limits) for secret in contents.secrets)
