@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,9 +32,7 @@ def command(app: App, target: Path, resume: Path | None, once: bool, with_table:
     With a key, each guess of a lost partition is tested: does it open, do the data make sense?
     """
     with ExitStack() as stack:
-        found = scan(
-            app.workspace(), target, _progress(app, stack), resume=resume, once=once, key=_key(key, target, stack)
-        )
+        found = _scan(app, target, resume, once, _key(key, target, stack))
     described = describe_scan(found)
     commands = list(reach_commands(found.partitions, is_block_device=target.is_block_device()))
     if with_table:
@@ -45,6 +44,17 @@ def command(app: App, target: Path, resume: Path | None, once: bool, with_table:
     if not found.volumes and not found.remains:
         return EXIT_NEGATIVE
     return EXIT_WARNINGS if found.unreadable or found.skipped or found.is_cut else 0
+
+
+def _scan(app: App, target: Path, resume: Path | None, once: bool, key: ScanKey | None) -> Scanned:
+    """The scan; when it is interrupted, how it goes on."""
+    try:
+        with ExitStack() as stack:
+            return scan(app.workspace(), target, _progress(app, stack), resume=resume, once=once, key=key)
+    except KeyboardInterrupt:
+        if resume is not None and resume.is_file():
+            app.say(f"to go on: luksafe scan {shlex.quote(str(target))} --resume {shlex.quote(str(resume))}")
+        raise
 
 
 def _progress(app: App, stack: ExitStack) -> Callable[[str, int], Callable[[int], None]]:

@@ -82,7 +82,8 @@ def write_checkpoint(path: Path, state: Checkpoint) -> None:
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(members) + "\n")
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(json.dumps(members) + "\n")
         temporary.replace(path)
     except OSError as problem:
         temporary.unlink(missing_ok=True)

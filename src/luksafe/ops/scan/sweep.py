@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -36,14 +38,21 @@ class Sweeper:
         self._search = MarkSearch(self._buffer, fingerprints)
 
     def sweep(self, reader: DeviceReader, start_bytes: int = 0) -> Iterator[Piece]:
-        """Every piece from ``start_bytes`` (a multiple of 512) to the end."""
+        """Every piece from ``start_bytes`` (a multiple of 512) to the end, without holes of a sparse file."""
         fd, size = reader.fileno(), reader.size_bytes
         os.posix_fadvise(fd, start_bytes, 0, os.POSIX_FADV_SEQUENTIAL)
-        for at in range(start_bytes, size, PIECE_BYTES):
+        is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+        at = start_bytes
+        while at < size:
+            if is_file and (skipped := _hole_bytes(fd, at, size)):
+                at += skipped
+                yield Piece(at, ())
+                continue
             length = min(PIECE_BYTES, size - at)
             unreadable = self._fill(fd, at, length)
             marks = [Mark(at + mark.offset, mark.kind) for mark in self._search.marks(length)]
-            yield Piece(at + length, tuple(marks), tuple(unreadable))
+            at += length
+            yield Piece(at, tuple(marks), tuple(unreadable))
 
     def _fill(self, fd: int, at: int, length: int) -> list[Range]:
         try:
@@ -64,6 +73,15 @@ class Sweeper:
             except OSError:
                 unreadable = _appended(unreadable, (start, end))
         return unreadable
+
+
+def _hole_bytes(fd: int, at: int, size: int) -> int:
+    """How many bytes from ``at`` on are a hole, in whole pieces unless the file ends with it."""
+    try:
+        data_at = os.lseek(fd, at, os.SEEK_DATA)
+    except OSError as error:
+        return size - at if error.errno == errno.ENXIO else 0
+    return (data_at - at) // PIECE_BYTES * PIECE_BYTES
 
 
 def _appended(ranges: list[Range], more: Range) -> list[Range]:
