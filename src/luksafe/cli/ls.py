@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.targets import hint_names
 from luksafe.cli.text import human_size, table
 from luksafe.cli.viewing import ViewOptions, view_options
 from luksafe.errors import DamagedInput
@@ -41,7 +42,7 @@ def command(app: App, view: ViewOptions, path: str, inner: str, recursive: bool,
 
     Reads ext2/3/4, xfs, ntfs, fat and exfat, also in partitions and linear logical volumes (LVM2) inside.
     """
-    with view.open(app) as opened:
+    with hint_names(view.target), view.open(app) as opened:
         if not inner and path == "/" and len(found := inner_volumes(opened.volume)) > 1:
             result = {"volumes": [_volume_to_json(volume) for volume in found]}
             app.emit(result, lambda: _print_volumes(found))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
+
+from luksafe.errors import NotFound
 
 
 def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -16,3 +20,14 @@ def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:
 def header_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--header FILE``: a detached header, as in cryptsetup; also ``vault:ID``."""
     return click.option("--header", "header_file", help="Detached header: a file, or vault:ID.")(function)
+
+
+@contextmanager
+def hint_names(name: str) -> Iterator[None]:
+    """Where the hint of what is not found is a command that lacks its device or target, give it this one."""
+    try:
+        yield
+    except NotFound as error:
+        if error.hint.endswith((": luksafe ls", ": luksafe undo --list")):
+            error.hint += f" {shlex.quote(name)}"
+        raise

@@ -75,4 +75,4 @@ def _say_what(app: App, contents: Contents, chosen: Secret, output: Path | None)
         slot = "" if chosen.of is None else f" (keyslot {chosen.of})"
         app.say(f"next: cryptsetup open DEVICE NAME{slot}, or a new passphrase: luksafe escrow apply PACKET DEVICE")
     else:
-        app.say("next: luksafe escrow apply PACKET DEVICE; if the header is gone: luksafe rebuild DEVICE")
+        app.say("next: luksafe escrow apply PACKET DEVICE   (a new passphrase, also when the header is gone)")
