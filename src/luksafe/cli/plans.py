@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -21,6 +22,19 @@ def print_plan(app: App, plan: WritePlan, *, to_stderr: bool) -> None:
     for line in _lines(app, plan):
         for part in _wrapped(line, width):
             click.echo(part, err=to_stderr)
+    if not to_stderr and (command := _command_that_writes(plan)):
+        click.echo(f"next: {command}")
+
+
+def _command_that_writes(plan: WritePlan) -> str:
+    """The command of this dry run as it would write, with the flags that are missing; empty where none helps."""
+    words = sys.argv[1:]
+    given = [danger.flag for danger in plan.dangers if f" {danger.flag} " in f" {' '.join(words)} ".replace("=", " ")]
+    left = [danger.flag for danger in plan.dangers_left(given)]
+    if "--dry-run" not in words or not all(left):
+        return ""
+    command = shlex.join(["luksafe", *(word for word in words if word != "--dry-run")])
+    return " ".join([command, *dict.fromkeys(left)])
 
 
 def _wrapped(line: str, width: int | None) -> Iterable[str]:
