@@ -11,7 +11,8 @@ import pytest
 from luksafe.crypto.kdf_limits import KdfLimits
 from luksafe.errors import Unsupported
 from luksafe.ops.scan.checkpoint import Checkpoint, write_checkpoint
-from tests.cli.conftest import World
+
+from .conftest import World
 
 
 def test_a_packet_passphrase_without_a_terminal_names_its_option(world: World, tmp_path: Path) -> None:
@@ -38,3 +39,30 @@ def test_the_state_of_a_scan_is_private(tmp_path: Path) -> None:
     state = tmp_path / "state"
     write_checkpoint(state, Checkpoint("disk", 1))
     assert stat.S_IMODE(state.stat().st_mode) == 0o600
+
+
+def test_a_dry_run_ends_with_the_command_that_writes(world: World) -> None:
+    disk = world.image()
+    backup = world.folder / "header.img"
+    backup.write_bytes(disk.read_bytes()[: 1 << 20])
+    disk.write_bytes(b"\0" * 1080 + b"\x53\xef" + bytes((2 << 20) - 1082))
+    plan = world.process("restore", backup, disk, "--dry-run")
+    flags = [d["flag"] for d in world.process("restore", backup, disk, "--dry-run", "--json").json["plan"]["dangers"]]
+    assert plan.status == (14 if flags else 0)
+    line = plan.out.splitlines()[-1]
+    assert line.startswith("next: luksafe --vault ")
+    assert line.endswith(" ".join([f"restore {backup} {disk}", *dict.fromkeys(flags)]))
+
+
+def test_a_store_that_is_there_already_is_named(world: World, tmp_path: Path) -> None:
+    world.run("stores", "add", "x", tmp_path / "one")
+    for name, folder in (("x", "two"), ("y", "one")):
+        ran = world.run("stores", "add", name, tmp_path / folder)
+        assert ran.status == 2
+        assert f"there is a store x already: {tmp_path / 'one'}" in ran.err
+
+
+def test_a_store_in_no_folder_is_added_by_the_same_command(world: World) -> None:
+    ran = world.run("stores", "add", "y", "/no/such")
+    assert ran.status != 0
+    assert "run the same command again" in ran.err

@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, global_options, plain, verb
+from luksafe.cli.targets import retried_by_the_same_command
 from luksafe.cli.text import count, table
+from luksafe.errors import UsageError
 from luksafe.vault.backup import Backup
-from luksafe.vault.config import add_store, remove_store
+from luksafe.vault.config import Config, add_store, remove_store
 from luksafe.vault.folder_store import FolderStore
 from luksafe.vault.report import Check, State
 from luksafe.vault.store import Store
@@ -66,7 +68,9 @@ def add(app: App, name: str, folder: Path) -> int:
     """Make FOLDER (on another disk, a stick, a share) a store called NAME, and fill it."""
     workspace = app.workspace()
     with workspace.open_vault(create=True) as vault:
-        entry = add_store(vault.home.folder, name, folder, workspace.random_bytes)
+        _require_new(vault.config, name, folder)
+        with retried_by_the_same_command():
+            entry = add_store(vault.home.folder, name, folder, workspace.random_bytes)
     with workspace.open_vault() as vault:
         done = vault.sync(now=workspace.now())
     copied = next((len(s.copied) for s in done.stores if s.store == name), 0)
@@ -75,6 +79,15 @@ def add(app: App, name: str, folder: Path) -> int:
         lambda: click.echo(f"{entry.name}: {entry.path} is a store now, {count(copied, 'file')} copied to it"),
     )
     return 0
+
+
+def _require_new(config: Config, name: str, folder: Path) -> None:
+    for store in config.store:
+        if store.name == name or Path(store.path) == folder.absolute():
+            raise UsageError(
+                f"there is a store {store.name} already: {store.path}",
+                hint=f"choose another name and folder, or: luksafe stores remove {store.name}",
+            )
 
 
 @verb

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from luksafe.errors import NotFound
+from luksafe.errors import NotFound, StoreError
 
 
 def target_argument(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,4 +30,16 @@ def hint_names(name: str) -> Iterator[None]:
     except NotFound as error:
         if error.hint.endswith((": luksafe ls", ": luksafe undo --list")):
             error.hint += f" {shlex.quote(name)}"
+        raise
+
+
+@contextmanager
+def retried_by_the_same_command() -> Iterator[None]:
+    """Where a store failed before anything was kept, ``sync`` has nothing to bring: the command itself is repeated."""
+    try:
+        yield
+    except StoreError as error:
+        first = "make or mount the folder" if error.code == "store-away" else error.hint.partition(", then run ")[0]
+        if error.hint.endswith("then run `luksafe sync`"):
+            error.hint = f"{first}, then run the same command again"
         raise
