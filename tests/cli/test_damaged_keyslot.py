@@ -82,3 +82,34 @@ def test_a_header_that_is_an_older_proven_backup_is_known_as_that(world: World, 
     found, _ = checked(world, proven)
     assert "unproven" not in found
     assert id_of(world) in found["not-current"]["text"]
+
+
+def test_a_damaged_keyslot_does_not_become_the_current_backup(world: World, proven: Path) -> None:
+    damage(proven)
+    ran = world.run("backup", proven, "--json")
+    assert (ran.status, ran.json["error"]["code"]) == (14, "damaged-keyslot")
+    assert "--allow-damaged-keyslot" in ran.json["error"]["hint"]
+    (only,) = world.run("list", "--json").json["backups"]
+    assert only["current"]
+
+
+def test_a_damaged_keyslot_is_kept_when_asked_for_and_that_is_a_warning(world: World, proven: Path) -> None:
+    damage(proven)
+    ran = world.run("backup", proven, "--allow-damaged-keyslot")
+    assert ran.status == 3
+    assert "DANGER  keyslot 0 of" in ran.out
+    found, _ = checked(world, proven)
+    assert found["keyslot-damaged"]["next"] == f"luksafe restore {id_of(world)} {proven} --dry-run"
+    assert world.run("backup", proven).status == 14
+
+
+def test_a_restore_of_the_damaged_backup_names_the_proven_one(world: World, proven: Path) -> None:
+    good = id_of(world)
+    damage(proven)
+    assert world.run("backup", proven, "--allow-damaged-keyslot").status == 3
+    ran = world.run("restore", UUID, proven, "--dry-run", "--json")
+    (danger,) = ran.json["plan"]["dangers"]
+    assert (ran.status, danger["code"], danger["flag"]) == (14, "contradicted-backup", "--allow-damaged-backup")
+    assert f"luksafe restore {good}" in danger["text"]
+    assert world.run("restore", good, proven, "--yes").status == 0
+    assert proven.read_bytes() == luks2_image() + DATA

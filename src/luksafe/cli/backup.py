@@ -22,9 +22,17 @@ from luksafe.ops.check import every_device
 @click.option("--all", "every", is_flag=True, help="Every LUKS volume of this machine.")
 @click.option("--full", is_flag=True, help="Keep the whole header area, unused space too.")
 @click.option("--again", is_flag=True, help="Keep a header that was forgotten before.")
+@click.option("--allow-damaged-keyslot", is_flag=True, help="Keep a keyslot that a backup shows to be damaged.")
 @click.option("--why", default="", help="A note that is kept with the backup.")
 def command(
-    app: App, devices: tuple[str, ...], header_file: str | None, every: bool, full: bool, again: bool, why: str
+    app: App,
+    devices: tuple[str, ...],
+    header_file: str | None,
+    every: bool,
+    full: bool,
+    again: bool,
+    allow_damaged_keyslot: bool,
+    why: str,
 ) -> int:
     """Save the header of each DEVICE in the vault and in every store that is here."""
     wanted = every_device() if every else [(device, header_file) for device in devices]
@@ -36,7 +44,11 @@ def command(
     failures: list[LuksafeError] = []
     for device, header in wanted:
         try:
-            reports.append(backup_device(app.workspace(), device, header, full=full, again=again, why=why))
+            refuse = not allow_damaged_keyslot
+            report = backup_device(
+                app.workspace(), device, header, full=full, again=again, why=why, refuse_damaged=refuse
+            )
+            reports.append(report)
         except LuksafeError as problem:
             if len(wanted) == 1:
                 raise
@@ -69,12 +81,15 @@ def to_json(report: BackupReport) -> Json:
         "whole": report.taken.why_whole,
         "unreadable": [list(part) for part in report.taken.unreadable],
         "lock": report.lock_note or "held",
+        "damaged": [found.words("the device") for found in report.damaged],
         "open_without_header": report.lost.text if report.lost else None,
     }
 
 
 def _has_warnings(report: BackupReport) -> bool:
-    return bool(report.added.problems or report.taken.unreadable or report.inspection.is_refused or report.lost)
+    if report.lost or report.damaged:
+        return True
+    return bool(report.added.problems or report.taken.unreadable or report.inspection.is_refused)
 
 
 def _lines(report: BackupReport) -> Iterator[str]:
@@ -98,6 +113,9 @@ def _lines(report: BackupReport) -> Iterator[str]:
         yield f"  away    {store.name} ({store.where}) will get it with 'luksafe sync'"
     for problem in added.problems:
         yield f"  problem {problem.store}: {problem.text}"
+    for found in report.damaged:
+        yield f"  DANGER  {found.words(report.device)}"
+        yield f"  next    luksafe diagnose {report.device}"
     if report.lost:
         yield f"  DANGER  {report.lost.text}"
         yield f"  next    {report.lost.header.next}"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from luksafe.device.identity import describe
-from luksafe.errors import DamagedInput
+from luksafe.errors import DamagedInput, Refused
 from luksafe.luks.compact import Capture, capture
 from luksafe.luks.compare import compare
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Header
+from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
 from luksafe.ops.mapping_header import OpenWithoutHeader, open_without_header
 from luksafe.ops.record import make_record, uuid_of
 from luksafe.ops.target import open_target, require_path
@@ -25,6 +27,7 @@ class BackupReport:
     """What a backup did: ``changes`` since the last current one are in words; ``stored_bytes`` in each store.
 
     ``lost``: a mapping is open over the device, and this header is not the one that opened it.
+    ``damaged``: keyslots whose key material is not what another backup has of the same enrolment.
     """
 
     device: str
@@ -37,6 +40,7 @@ class BackupReport:
     stored_bytes: int
     lock_note: str = ""
     lost: OpenWithoutHeader | None = None
+    damaged: tuple[Contradicted, ...] = ()
 
 
 def backup_device(
@@ -47,8 +51,13 @@ def backup_device(
     full: bool = False,
     again: bool = False,
     why: str = "",
+    refuse_damaged: bool = False,
 ) -> BackupReport:
-    """Capture a device's header (or its detached one) and store it. Raises DamagedInput when there is none at all."""
+    """Capture a device's header (or its detached one) and store it. Raises DamagedInput when there is none at all.
+
+    Raises Refused with ``refuse_damaged`` when another backup shows that a keyslot was damaged: this one would be
+    current, and pass for good.
+    """
     with open_target(workspace, device, header) as target:
         path = require_path(target)
         lost = open_without_header(str(path))
@@ -62,6 +71,9 @@ def backup_device(
             inspection = target.inspection
         facts = describe(target.data_path or path)
         with workspace.open_vault(create=True) as vault:
+            damaged = _damaged(vault, inspection, taken)
+            if refuse_damaged:
+                _refuse_damaged(damaged, device)
             previous = _previous(vault, uuid_of(inspection))
             parents = vault.lineage(uuid_of(inspection)).events
             record = make_record(workspace, inspection, taken, facts, parents, why)
@@ -77,6 +89,7 @@ def backup_device(
                 stored_bytes=_stored_size(vault, added),
                 lock_note=target.lock_note,
                 lost=lost,
+                damaged=damaged,
             )
 
 
@@ -87,6 +100,23 @@ def _refuse_nothing(inspection: Inspection, lost: OpenWithoutHeader | None) -> N
         if lost is not None:
             problem.hint = f"{lost.text}. Then: {lost.header.next}"
         raise
+
+
+def _damaged(vault: Vault, inspection: Inspection, taken: Capture) -> tuple[Contradicted, ...]:
+    if inspection.header is None:
+        return ()
+    witnesses = find_witnesses(vault, uuid_of(inspection))
+    return find_contradicted(inspection.header, BytesReader(taken.image), witnesses)
+
+
+def _refuse_damaged(damaged: Sequence[Contradicted], device: str) -> None:
+    if damaged:
+        raise Refused(
+            "; ".join(found.words(device) for found in damaged),
+            code="damaged-keyslot",
+            hint=f"see what is damaged: luksafe diagnose {device}; to keep it all the same, as the current backup:"
+            " --allow-damaged-keyslot",
+        )
 
 
 def _require_read(taken: Capture, inspection: Inspection, device: str) -> None:

@@ -10,9 +10,11 @@ from luksafe.device.identity import describe
 from luksafe.device.lock import metadata_lock
 from luksafe.device.source import open_source
 from luksafe.device.usage import find_uses
+from luksafe.errors import NotFound
 from luksafe.luks.compact import capture
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection, inspect
+from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
 from luksafe.ops.interruption import require_no_interruption
 from luksafe.ops.keyslot_health import destroyed_keyslots
 from luksafe.ops.restore_plan import RestoreSource, RestoreTarget, plan_restore
@@ -29,7 +31,7 @@ def plan(workspace: Workspace, backup: str, device: str) -> WritePlan:
     """The plan to restore ``backup`` (of the vault, or a header file) to ``device``. Nothing is written."""
     with open_target(workspace, backup) as source, _look(device) as target:
         require_no_interruption(workspace, target.facts)
-        return plan_restore(_source(source), target)
+        return plan_restore(_source(workspace, source), target)
 
 
 def look_again(device: Path) -> Inspection:
@@ -38,7 +40,7 @@ def look_again(device: Path) -> Inspection:
         return inspect(reader)
 
 
-def _source(target: Target) -> RestoreSource:
+def _source(workspace: Workspace, target: Target) -> RestoreSource:
     """A vault backup with the ranges that it kept; any other header as a fresh capture would keep them."""
     target.inspection.require_header()
     if target.backup is not None:
@@ -57,7 +59,21 @@ def _source(target: Target) -> RestoreSource:
         device_size_bytes=size,
         destroyed_keyslots=destroyed_keyslots(target.reader, target.inspection.require_header()),
         has_damage=any(f.severity is not Severity.INFO for f in target.inspection.all_findings),
+        contradicted=_contradicted(workspace, target),
     )
+
+
+def _contradicted(workspace: Workspace, target: Target) -> tuple[Contradicted, ...]:
+    """The keyslots of what is restored that a proven backup of the vault shows to be damaged."""
+    header = target.inspection.require_header()
+    try:
+        vault = workspace.open_vault()
+    except NotFound:
+        return ()
+    with vault:
+        # what is proven itself is among its witnesses, and agrees
+        witnesses = find_witnesses(vault, header.uuid)
+    return tuple(found for found in find_contradicted(header, target.reader, witnesses) if found.is_proven)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from luksafe.luks.compare import Change, compare, describe_keyslot, keyslot_fing
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection
 from luksafe.luks.model import Header, Keyslot
+from luksafe.ops.contradiction import Contradicted
 from luksafe.ops.write.phases import Range, header_phases
 from luksafe.ops.write.plan import Danger, WritePlan
 from luksafe.probe.recognised import Recognised
@@ -27,7 +28,7 @@ FLAG_HELP = {
     "--allow-other-offset": "The data begin elsewhere.",
     "--allow-older": "The backup is older; passphrases revoked since work again.",
     "--allow-lost-keyslots": "Keyslots that are on the device only will be gone.",
-    "--allow-damaged-backup": "The backup is damaged or a keyslot in it is destroyed.",
+    "--allow-damaged-backup": "The backup is damaged, a keyslot in it destroyed, or a proven backup says otherwise.",
     "--allow-reencryption": "The device or the backup is in reencryption.",
     "--allow-in-use": "The device is mounted, mapped or otherwise in use.",
     "--allow-smaller": "The device is smaller than the one that was backed up.",
@@ -47,6 +48,7 @@ class RestoreSource:
     device_size_bytes: int = 0
     destroyed_keyslots: tuple[int, ...] = ()
     has_damage: bool = False
+    contradicted: tuple[Contradicted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,9 @@ def _dangers(
         slots = ", ".join(map(str, source.destroyed_keyslots))
         text = f"the key material of keyslot {slots} is destroyed in the backup"
         yield Danger("destroyed-keyslot", text, "--allow-damaged-backup")
+    for found in source.contradicted:
+        text = f"{found.words('this backup')}; better: luksafe restore {found.backup_id[:12]} {target.facts.path}"
+        yield Danger("contradicted-backup", text, "--allow-damaged-backup")
     if new.is_in_reencryption or (old and old.is_in_reencryption):
         where = "device" if old and old.is_in_reencryption else "backup"
         text = f"the {where} is in reencryption: another header would make part of the data unreadable"
