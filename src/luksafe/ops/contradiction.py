@@ -57,11 +57,11 @@ def proven_keyslots(proofs: Sequence[Proof]) -> frozenset[int]:
     return frozenset(proof.keyslot for proof in proofs if proof.keyslot is not None)
 
 
-def find_witnesses(vault: Vault, uuid: str, *, without: str = "") -> list[Witness]:
-    """The backups of a volume that can be read, proven ones first, then current ones; not ``without``."""
+def find_witnesses(vault: Vault, uuid: str) -> list[Witness]:
+    """The backups of a volume that can be read, proven ones first, then current ones."""
     found = []
     ranked = sorted(vault.backups(uuid), key=lambda b: (not b.proofs, not b.is_current)) if uuid else []
-    for backup in [b for b in ranked if b.id != without][:MOST_WITNESSES]:
+    for backup in ranked[:MOST_WITNESSES]:
         try:
             reader = BytesReader(vault.image(backup.id).data)
         except LuksafeError:
