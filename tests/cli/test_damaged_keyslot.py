@@ -113,3 +113,11 @@ def test_a_restore_of_the_damaged_backup_names_the_proven_one(world: World, prov
     assert f"luksafe restore {good}" in danger["text"]
     assert world.run("restore", good, proven, "--yes").status == 0
     assert proven.read_bytes() == luks2_image() + DATA
+
+
+def test_diagnose_believes_the_proven_backup_and_not_the_damaged_one(world: World, proven: Path) -> None:
+    damage(proven)
+    assert world.run("backup", proven, "--allow-damaged-keyslot").status == 3
+    ran = world.run("diagnose", proven, "--json", "--key-file", world.key_file)
+    (slot,) = ran.json["keyslots"]
+    assert (ran.json["verdict"], slot["state"]) == ("needs-backup", "destroyed")

@@ -69,7 +69,8 @@ def _judge_material(
         return State.DESTROYED, f"the device ends at byte {facts.size_bytes}, in or before it", [missing]
     if facts.attempt is not None and facts.attempt.keyslot == keyslot.id:
         return State.INTACT, "the key that was given opens it", []
-    for backup in facts.backups:
+    # a backup that was seen to open speaks first: another may have been made of damaged key material
+    for backup in sorted(facts.backups, key=lambda known: keyslot.id not in known.proven):
         if (same := _in_backup(backup, keyslot)) is not None:
             return _against(facts, backup, same, material)
     damage = not_random(facts.start, material, facts.unreadable)

@@ -10,6 +10,7 @@ from luksafe.errors import LuksafeError
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.key_material import SECTOR_BYTES, material_sectors, may_be_material
 from luksafe.ops.check import backups_of_device
+from luksafe.ops.contradiction import proven_keyslots
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader
 from luksafe.vault.backup import Backup
@@ -20,7 +21,10 @@ MOST_IMAGES = 200
 
 @dataclass(frozen=True, slots=True)
 class KnownBackup:
-    """A backup that belongs to the target. ``by``: ``uuid``, ``device`` or ``key-material``; ``kept`` as recorded."""
+    """A backup that belongs to the target. ``by``: ``uuid``, ``device`` or ``key-material``; ``kept`` as recorded.
+
+    ``proven``: the keyslots of it that were seen to open.
+    """
 
     id: str
     uuid: str
@@ -32,6 +36,7 @@ class KnownBackup:
     inspection: Inspection
     kept: tuple[tuple[int, int], ...]
     device_size: int
+    proven: frozenset[int]
 
 
 def find_known_backups(
@@ -88,6 +93,7 @@ def _load(vault: Vault, backup: Backup, how: str) -> KnownBackup | None:
         inspection=inspect(BytesReader(image)),
         kept=tuple((int(offset), int(length)) for offset, length in backup.record.kept),
         device_size=int(backup.record.device.size),
+        proven=proven_keyslots(backup.proofs),
     )
 
 
