@@ -24,11 +24,11 @@ def header_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def hint_names(name: str) -> Iterator[None]:
-    """Where the hint of what is not found is a command that lacks its device or target, give it this one."""
+    """Where the hint of what is not found inside is an ``ls`` that lacks its target, give it this one."""
     try:
         yield
     except NotFound as error:
-        if error.hint.endswith((": luksafe ls", ": luksafe undo --list")):
+        if error.hint.endswith(": luksafe ls"):
             error.hint += f" {shlex.quote(name)}"
         raise
 

@@ -10,7 +10,6 @@ from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.plans import print_plan
 from luksafe.cli.prompts import confirm
 from luksafe.cli.restore import outcome_to_json
-from luksafe.cli.targets import hint_names
 from luksafe.cli.text import count, table
 from luksafe.device.identity import describe
 from luksafe.errors import Refused
@@ -42,8 +41,7 @@ def command(
     workspace = app.workspace()
     if only_list:
         return _list(app, device)
-    with hint_names(device):
-        planned = plan_undo(workspace, Path(device), direction="finish" if finish else "undo", entry_id=entry)
+    planned = plan_undo(workspace, Path(device), direction="finish" if finish else "undo", entry_id=entry)
     flags = {CHANGED_FLAG: allow_changed, IN_USE_FLAG: allow_in_use}
     accepted = [flag for flag, is_given in flags.items() if is_given]
     if dry_run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -108,7 +109,9 @@ def _choose(entries: Sequence[UndoEntry], facts: DeviceFacts, entry_id: str | No
         named = [e for e in entries if not _is_undo(e) and e.state in (UndoState.PENDING, UndoState.DONE)]
     if named:
         return named[0]
-    hint = "see what was written to it: luksafe undo --list" if entries else "its bytes were never replaced by luksafe"
+    hint = "its bytes were never replaced by luksafe"
+    if entries:
+        hint = f"see what was written to it: luksafe undo --list {shlex.quote(facts.path)}"
     raise NotFound(f"there is nothing to {direction} on {facts.path}", code="nothing-to-undo", hint=hint)
 
 
