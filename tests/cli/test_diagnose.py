@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from generators.headers import PASSPHRASE, VOLUME_KEY, luks1_image, luks2_image
+from generators.headers import PASSPHRASE, UUID, VOLUME_KEY, luks1_image, luks2_image
 
 if TYPE_CHECKING:
     from conftest import World
@@ -66,12 +66,43 @@ def test_key_accepted_rejected_and_mended(world: World) -> None:
     assert PASSPHRASE.decode() not in ran.out + ran.err
 
 
-def test_wrong_passphrase_is_certain_with_a_backup(world: World) -> None:
+def test_wrong_passphrase_is_certain_with_a_proven_backup(world: World) -> None:
     path = world.image()
     assert world.run("backup", path).status in (0, 3)
+    assert world.run("prove", UUID, "--key-file", world.key_file).status == 0
     world.key_file.write_bytes(b"wrong")
     ran = world.run("diagnose", path, "--key-file", world.key_file)
     assert "(certain)" in ran.out
+    assert world.run("diagnose", path, "--json").json["keyslots"][0]["sure"] == "certain"
+
+
+def test_a_backup_that_was_never_seen_to_open_makes_nothing_certain(world: World) -> None:
+    """It may have been made after the damage."""
+    path = damaged(world, 40_000, b"\x5a\xa5\x5a")
+    assert world.run("backup", path).status in (0, 3)
+    ran = world.run("diagnose", path, "--key-file", world.key_file)
+    assert "most likely wrong" in ran.out
+    assert "(certain)" not in ran.out
+    (slot,) = world.run("diagnose", path, "--json").json["keyslots"]
+    assert (slot["state"], slot["sure"]) == ("intact", "likely")
+    assert "never seen to open" in slot["why"]
+
+
+def test_zeros_in_a_keyslot_are_damage_though_a_backup_has_them_too(world: World) -> None:
+    path = damaged(world, 40_960, bytes(512))
+    assert world.run("backup", path, "--allow-damaged-keyslot").status in (0, 3)
+    ran = world.run("diagnose", path, "--json")
+    (slot,) = ran.json["keyslots"]
+    assert (ran.json["verdict"], slot["state"], slot["sure"]) == ("needs-backup", "destroyed", "certain")
+
+
+def test_of_two_unproven_backups_the_one_that_differs_is_heard(world: World) -> None:
+    path = world.image()
+    assert world.run("backup", path).status in (0, 3)
+    damaged(world, 40_000, b"\x5a\xa5\x5a")
+    assert world.run("backup", path, "--allow-damaged-keyslot").status in (0, 3)
+    (slot,) = world.run("diagnose", path, "--json").json["keyslots"]
+    assert (slot["state"], slot["sure"]) == ("destroyed", "likely")
 
 
 def test_damaged_keyslot_is_told_from_a_wrong_passphrase(world: World) -> None:

@@ -10,7 +10,7 @@ from luksafe.luks.model import Header
 from luksafe.ops.diagnosis.against_backup import Contradiction, backup_findings
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.layout import VolumeLayout
-from luksafe.ops.diagnosis.model import Culprit, Part, State, Verdict
+from luksafe.ops.diagnosis.model import CERTAIN, Culprit, Part, State, Verdict
 from luksafe.ops.diagnosis.remains import key_like_runs
 from luksafe.ops.diagnosis.verdict import unknown_requirements
 
@@ -157,9 +157,9 @@ def _rejection_words(is_volume_key: bool, parts: Sequence[Part]) -> str:
     bad = [str(part.keyslot) for part in slots if part.state is not State.INTACT]
     if bad:
         return f"the passphrase opens nothing: keyslot {', '.join(bad)} is damaged, so it may well be the right one"
-    if slots and all("byte for byte" in part.why for part in slots):
-        return "the passphrase is wrong: every keyslot is the same as in its backup, so none is damaged (certain)"
+    if slots and all(part.sure == CERTAIN for part in slots):
+        return "the passphrase is wrong: every keyslot is the same as in a backup that was seen to open it (certain)"
     return (
         "the passphrase is most likely wrong: every keyslot looks random throughout. Not seen would be a change of a"
-        " few bytes; a header backup, or another passphrase, would settle it"
+        " few bytes; a header backup that was seen to open, or another passphrase, would settle it"
     )

@@ -31,6 +31,10 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+CERTAIN, LIKELY = "certain", "likely"
+"""How sure the state of a keyslot is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """``length`` bytes at ``offset`` that are not what they should be. ``looks``: a sector class, or ``changed``."""
@@ -48,7 +52,10 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A region of the volume, bytes ``[start, end)``, with its state and the damage found in it."""
+    """A region of the volume, bytes ``[start, end)``, with its state and the damage found in it.
+
+    ``sure``: of a keyslot, ``certain`` or ``likely``; else empty.
+    """
 
     kind: str
     name: str
@@ -58,6 +65,7 @@ class Part:
     why: str
     keyslot: int | None = None
     damage: tuple[Damage, ...] = ()
+    sure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
