@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -65,4 +68,35 @@ def test_a_store_that_is_there_already_is_named(world: World, tmp_path: Path) ->
 def test_a_store_in_no_folder_is_added_by_the_same_command(world: World) -> None:
     ran = world.run("stores", "add", "y", "/no/such")
     assert ran.status != 0
-    assert "run the same command again" in ran.err
+    assert "make or mount that folder, then run the same command again" in ran.err
+
+
+@contextmanager
+def small_disk(where: Path) -> Iterator[None]:
+    """A file system of 64 KiB, in which no backup finds room."""
+    where.mkdir()
+    run = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", where], capture_output=True, text=True)
+    if run.returncode:
+        pytest.skip(f"cannot mount here: {run.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", where], check=True)
+
+
+def test_a_backup_that_no_disk_has_room_for_is_made_by_the_same_command(world: World) -> None:
+    with small_disk(world.vault):
+        ran = world.run("backup", world.image())
+    assert (ran.status, "is full" in ran.err) == (1, True)
+    assert "next: free some space there, then run the same command again" in ran.err
+    assert "sync" not in ran.err
+
+
+def test_a_backup_that_one_store_has_no_room_for_gets_there_by_sync(world: World) -> None:
+    with small_disk(world.folder / "stick"):
+        assert world.run("stores", "add", "stick", world.folder / "stick").status == 0
+        ran = world.run("backup", world.image())
+    assert ran.status == 3
+    assert "  problem stick: " in ran.out
+    assert "  next    luksafe sync   (when stick takes files again)" in ran.out
+    assert "stores add" not in ran.out

@@ -227,6 +227,13 @@ def test_ls(world, disk, key):
     assert world.run("ls", disk, "/nothing", *key).status == 15
 
 
+def test_a_path_that_is_not_inside_names_the_command_that_lists_this_volume(world, disk, key):
+    for verb in (("ls", disk, "/nothing"), ("cp", disk, "/nothing", world.folder / "out")):
+        ran = world.run(*verb, *key)
+        assert ran.status == 15
+        assert f"next: see what there is: luksafe ls {disk}" in ran.err
+
+
 def test_names_play_no_tricks_on_the_terminal(world, key, tmp_path):
     if not shutil.which("mkfs.ext4"):
         pytest.skip("mkfs.ext4 is not installed")

@@ -8,6 +8,7 @@ from itertools import chain
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.copies import missing_copies
 from luksafe.cli.targets import header_option
 from luksafe.cli.text import count, human_size
 from luksafe.errors import LuksafeError, NotFound, UsageError
@@ -109,10 +110,7 @@ def _lines(report: BackupReport) -> Iterator[str]:
         yield f"  whole   all {human_size(len(report.taken.image))} were kept: {report.taken.why_whole}"
     for start, end in report.taken.unreadable:
         yield f"  unreadable  bytes {start} to {end}"
-    for store in added.away:
-        yield f"  away    {store.name} ({store.where}) will get it with 'luksafe sync'"
-    for problem in added.problems:
-        yield f"  problem {problem.store}: {problem.text}"
+    yield from missing_copies(added.away, added.problems)
     for found in report.damaged:
         yield f"  DANGER  {found.words(report.device)}"
         yield f"  next    luksafe diagnose {report.device}"
@@ -121,7 +119,7 @@ def _lines(report: BackupReport) -> Iterator[str]:
         yield f"  next    {report.lost.header.next}"
     if report.lock_note:
         yield f"  note    read without cryptsetup's lock: {report.lock_note}"
-    if good < report.wanted_copies and not added.away:
+    if good < report.wanted_copies and not added.away and not added.problems:
         missing = report.wanted_copies - good
         yield f"  next    luksafe stores add NAME DIR   ({count(missing, 'copy')} missing)"
     else:

@@ -9,7 +9,6 @@ import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.progress import Progress
-from luksafe.cli.targets import hint_names
 from luksafe.cli.text import count, human_size
 from luksafe.cli.viewing import ViewOptions, view_options
 from luksafe.errors import DamagedInput, UsageError
@@ -33,7 +32,7 @@ def command(app: App, view: ViewOptions, paths: tuple[str, ...], destination: Pa
     if len(paths) > 1 and not into:
         raise UsageError(f"{destination} is no folder, and there are several paths", hint=f"mkdir {destination}")
     reports = []
-    with hint_names(view.target), view.open(app) as opened:
+    with view.open(app) as opened:
         volume = opened.inner(inner)
         if volume.reader is None:
             raise DamagedInput(f"{volume.name} cannot be read: {volume.why_not}")
@@ -44,7 +43,8 @@ def command(app: App, view: ViewOptions, paths: tuple[str, ...], destination: Pa
                 else destination
             )
             with Progress(app, "copying", None) as progress:
-                reports.append(copy_tree(read_files(volume.reader, volume.content, path), target, progress))
+                messages = read_files(volume.reader, volume.content, path, target=view.target)
+                reports.append(copy_tree(messages, target, progress))
     notes = [note for report in reports for note in report.notes]
     result = {
         "files": sum(report.files for report in reports),

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
-from luksafe.cli.targets import hint_names
 from luksafe.cli.text import human_size, table
 from luksafe.cli.viewing import ViewOptions, view_options
 from luksafe.errors import DamagedInput
@@ -42,23 +41,25 @@ def command(app: App, view: ViewOptions, path: str, inner: str, recursive: bool,
 
     Reads ext2/3/4, xfs, ntfs, fat and exfat, also in partitions and linear logical volumes (LVM2) inside.
     """
-    with hint_names(view.target), view.open(app) as opened:
+    with view.open(app) as opened:
         if not inner and path == "/" and len(found := inner_volumes(opened.volume)) > 1:
             result = {"volumes": [_volume_to_json(volume) for volume in found]}
             app.emit(result, lambda: _print_volumes(found))
             app.say("choose one with --volume NAME")
             return EXIT_WARNINGS if opened.warnings else 0
-        notes = _list(app, opened, inner, path, recursive, is_long)
+        notes = _list(app, opened, view.target, inner, path, recursive, is_long)
     for note in notes:
         app.warn(f"{os.fsdecode(b'/'.join(note.parts))}: {note.text}")
     return EXIT_WARNINGS if notes or opened.warnings else 0
 
 
-def _list(app: App, opened: View, inner: str, path: str, recursive: bool, is_long: bool) -> list[Note]:
+def _list(app: App, opened: View, target: str, inner: str, path: str, recursive: bool, is_long: bool) -> list[Note]:
     volume = opened.inner(inner)
     if volume.reader is None:
         raise DamagedInput(f"{volume.name} cannot be read: {volume.why_not}")
-    messages: Iterable[Found | Note] = list_files(volume.reader, volume.content, path, recursive=recursive)
+    messages: Iterable[Found | Note] = list_files(
+        volume.reader, volume.content, path, recursive=recursive, target=target
+    )
     if not recursive:
         messages = sorted(messages, key=lambda item: item.parts)
     if app.json:

@@ -11,7 +11,6 @@ from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.dangers import danger_options
 from luksafe.cli.plans import print_plan
 from luksafe.cli.prompts import confirm
-from luksafe.cli.targets import retried_by_the_same_command
 from luksafe.cli.text import human_size
 from luksafe.errors import Refused
 from luksafe.luks.inspection import Inspection
@@ -39,8 +38,7 @@ def command(app: App, backup: str, device: str, dry_run: bool, accepted: list[st
         print_plan(app, planned, to_stderr=True)
     planned.refuse_dangers(accepted)
     confirm(app, f"Write this to {planned.target.path}?")
-    with retried_by_the_same_command():
-        done = apply(planned, workspace, allow_in_use="--allow-in-use" in accepted, say=app.say)
+    done = apply(planned, workspace, allow_in_use="--allow-in-use" in accepted, say=app.say)
     seen = look_again(Path(device))
     app.emit(
         {"plan": planned.to_json(), "done": True, **outcome_to_json(done, seen)},

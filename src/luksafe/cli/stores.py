@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, global_options, plain, verb
-from luksafe.cli.targets import retried_by_the_same_command
 from luksafe.cli.text import count, table
 from luksafe.errors import UsageError
 from luksafe.vault.backup import Backup
@@ -69,8 +68,7 @@ def add(app: App, name: str, folder: Path) -> int:
     workspace = app.workspace()
     with workspace.open_vault(create=True) as vault:
         _require_new(vault.config, name, folder)
-        with retried_by_the_same_command():
-            entry = add_store(vault.home.folder, name, folder, workspace.random_bytes)
+        entry = add_store(vault.home.folder, name, folder, workspace.random_bytes)
     with workspace.open_vault() as vault:
         done = vault.sync(now=workspace.now())
     copied = next((len(s.copied) for s in done.stores if s.store == name), 0)

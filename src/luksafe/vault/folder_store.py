@@ -84,7 +84,7 @@ def open_store(name: str, path: Path, store_id: str, random: RandomSource) -> Fo
         raise StoreError(
             f"{path} holds no store (no {MARKER}): is it mounted?",
             code="store-away",
-            hint="mount it, then run `luksafe sync`",
+            hint="mount it, then run the same command again",
         ) from error
     except DamagedInput as error:
         return FolderStore(name, folder, store_id, str(error))
@@ -124,6 +124,12 @@ def open_home(path: Path, random: RandomSource, *, create: bool) -> FolderStore:
 
 def make_store(path: Path, random: RandomSource) -> str:
     """Make the folder ``path`` a store, or recognise it as one; gives its id. Its parent must exist already."""
+    if not path.parent.is_dir():
+        raise StoreError(
+            f"{path.parent} is not there",
+            code="store-away",
+            hint="make or mount that folder, then run the same command again",
+        )
     _make_folder(path)
     folder = Folder(path, random)
     try:

@@ -10,17 +10,18 @@ from pathlib import Path
 
 from luksafe.errors import LuksafeError, NotFound, StoreError
 
-_FULL = "free some space there, then run `luksafe sync`"
+_AGAIN = "then run the same command again"
+_FULL = f"free some space there, {_AGAIN}"
 _DENIED = "run as its owner or as root"
 _TROUBLE = {
     errno.ENOSPC: ("store-full", "is full", _FULL),
     errno.EDQUOT: ("store-full", "is full (quota)", _FULL),
     errno.EFBIG: ("store-full", "takes no file of this size", _FULL),
-    errno.EROFS: ("store-read-only", "is read-only", "mount it read-write, then run `luksafe sync`"),
+    errno.EROFS: ("store-read-only", "is read-only", f"mount it read-write, {_AGAIN}"),
     errno.EIO: ("store-failing", "fails (input/output error)", "replace the medium and add another store"),
     errno.EACCES: ("store-denied", "may not be used by this user", _DENIED),
     errno.EPERM: ("store-denied", "may not be used by this user", _DENIED),
-    errno.ENOENT: ("store-away", "is not there", "mount it, then run `luksafe sync`"),
+    errno.ENOENT: ("store-away", "is not there", f"mount it, {_AGAIN}"),
     errno.ENOTDIR: ("store-link", "has a file or link where a folder should be", "look at it: who put it there?"),
     errno.ELOOP: ("store-link", "has a symbolic link where none may be", "look at it: who put it there?"),
 }

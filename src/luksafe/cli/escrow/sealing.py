@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from luksafe.cli.app import App
+from luksafe.cli.copies import missing_copies
 from luksafe.cli.escrow.plugins import TerminalCallbacks
 from luksafe.cli.escrow.shares import share_lines
 from luksafe.cli.keys import ask_new_passphrase, read_key_file
@@ -132,10 +133,7 @@ def _kept_lines(packet: KeptPacket) -> Iterator[str]:
     yield f"  copies  {', '.join(packet.copies) or 'none that counts'} ({count(size, 'byte')} each)"
     for store in packet.uncounted:
         yield f"  note    {store} lies on the disk that the packet opens: that is no copy"
-    for away in packet.added.away:
-        yield f"  away    {away.name} ({away.where}) will get it with 'luksafe sync'"
-    for problem in packet.added.problems:
-        yield f"  problem {problem.store}: {problem.text}"
+    yield from missing_copies(packet.added.away, packet.added.problems)
     for path in packet.files:
         yield f"  file    {path}"
     for path in packet.sealed.share_files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 
 from luksafe.errors import DamagedInput, NotFound, Unsupported
@@ -30,26 +31,30 @@ def open_filesystem(reader: Reader, content: str) -> Node:
     )
 
 
-def find(root: Node, path: str, *, caseless: bool = False) -> Node:
-    """The node at ``path``; symbolic links on the way are not followed. Raises ``NotFound``."""
+def find(root: Node, path: str, *, caseless: bool = False, target: str = "TARGET") -> Node:
+    """The node at ``path``; symbolic links on the way are not followed.
+
+    Raises ``NotFound``, with a hint that names the volume ``target``.
+    """
+    look = f"see what there is: luksafe ls {shlex.quote(target)}"
     node = root
     for part in [part for part in os.fsencode(path).split(b"/") if part not in (b"", b".")]:
         if node.entry.kind is not EntryKind.FOLDER:
-            raise NotFound(f"{path}: {os.fsdecode(node.entry.name)} is no folder", hint=_link_hint(node))
+            raise NotFound(f"{path}: {os.fsdecode(node.entry.name)} is no folder", hint=_link_hint(node) or look)
         children = list(node.children())
         found = next((child for child in children if child.entry.name == part), None)
         if found is None and caseless:
             wanted = os.fsdecode(part).casefold()
             found = next((child for child in children if os.fsdecode(child.entry.name).casefold() == wanted), None)
         if found is None:
-            raise NotFound(f"no such file or folder in the volume: {path}", hint="see what there is: luksafe ls")
+            raise NotFound(f"no such file or folder in the volume: {path}", hint=look)
         node = found
     return node
 
 
 def _link_hint(node: Node) -> str:
     target = os.fsdecode(node.entry.link_target)
-    return f"it is a link to {target}" if target else "see what there is: luksafe ls"
+    return f"it is a link to {target}" if target else ""
 
 
 class Walk:

@@ -15,14 +15,17 @@ MOST_TIMES_LARGER = 1000  # a file that claims more than this times the size of 
 _ZEROS = bytes(CHUNK_BYTES)
 
 
-def list_files(reader: Reader, content: str, path: str = "/", *, recursive: bool = False) -> Iterator[Found | Note]:
+def list_files(
+    reader: Reader, content: str, path: str = "/", *, recursive: bool = False, target: str = "TARGET"
+) -> Iterator[Found | Note]:
     """What stands at ``path``: a file itself, what a folder holds, or with ``recursive`` all below it.
 
+    ``target`` is the name of the volume in hints.
     Raises ``NotFound``, ``Unsupported``, ``DamagedInput``.
     """
 
     def produce() -> Iterator[Message]:
-        node = find(open_filesystem(reader, content), path, caseless=content in CASELESS)
+        node = find(open_filesystem(reader, content), path, caseless=content in CASELESS, target=target)
         if node.entry.kind is not EntryKind.FOLDER:
             yield Found((node.entry.name,), node.entry)
         elif recursive:
@@ -37,15 +40,16 @@ def list_files(reader: Reader, content: str, path: str = "/", *, recursive: bool
             yield message
 
 
-def read_files(reader: Reader, content: str, path: str) -> Iterator[Message]:
+def read_files(reader: Reader, content: str, path: str, *, target: str = "TARGET") -> Iterator[Message]:
     """All files at or below ``path``, with what they hold. Unreadable places of the disk count as zeros.
 
+    ``target`` is the name of the volume in hints.
     Raises ``NotFound``, ``Unsupported``, ``DamagedInput``.
     """
 
     def produce() -> Iterator[Message]:
         filling = ZeroFilling(reader)
-        node = find(open_filesystem(filling, content), path, caseless=content in CASELESS)
+        node = find(open_filesystem(filling, content), path, caseless=content in CASELESS, target=target)
         walked = Walk(node)
         for parts, below in walked:
             yield Found(parts, below.entry)
