@@ -11,8 +11,9 @@ import numpy as np
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 from numpy.typing import NDArray
 
+from luksafe.crypto.block_cipher import BlockCipher, Buffer
 from luksafe.crypto.chacha import xchacha_streams
-from luksafe.crypto.provider import BlockCipher, Buffer, block_cipher
+from luksafe.crypto.provider import block_cipher
 
 IV_SIZE = 32
 KEY_SIZE = 32

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from luksafe.crypto.block_cipher import Buffer
 from luksafe.crypto.iv import IvGenerator, IvLayout
-from luksafe.crypto.provider import Buffer
 
 Bytes = NDArray[np.uint8]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from luksafe.crypto.provider import CbcChain
+from luksafe.crypto.block_cipher import CbcChain
 
 Bytes = NDArray[np.uint8]
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from luksafe.crypto.provider import BlockCipher
+from luksafe.crypto.block_cipher import BlockCipher
 from luksafe.crypto.xts import times_x_power
 
 Words = NDArray[np.uint64]

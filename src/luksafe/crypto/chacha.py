@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from luksafe.crypto.provider import Buffer
+from luksafe.crypto.block_cipher import Buffer
 
 Words = NDArray[np.uint32]
 

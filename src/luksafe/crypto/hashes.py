@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Protocol
 
-from luksafe.crypto.provider import Buffer
+from luksafe.crypto.block_cipher import Buffer
 from luksafe.errors import Unsupported
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from luksafe.crypto.block_cipher import BlockCipher, Buffer
 from luksafe.crypto.hashes import new_hash
-from luksafe.crypto.provider import BlockCipher, Buffer, block_cipher
+from luksafe.crypto.provider import block_cipher
 from luksafe.crypto.spec import CipherSpec
 from luksafe.errors import Unsupported
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from luksafe.crypto.provider import Buffer
+from luksafe.crypto.block_cipher import Buffer
 
 
 def xor(left: Buffer, right: Buffer) -> bytes:

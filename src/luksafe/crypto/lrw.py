@@ -5,8 +5,8 @@ Field elements are big-endian here: the last bit of a block is x^0.
 
 from __future__ import annotations
 
+from luksafe.crypto.block_cipher import BlockCipher, Buffer
 from luksafe.crypto.lanes import xor
-from luksafe.crypto.provider import BlockCipher, Buffer
 
 _BLOCKS = 1 << 128
 _POLYNOMIAL = 0x87

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from luksafe.crypto.block_cipher import BlockCipher, Buffer
 from luksafe.crypto.lanes import xor
-from luksafe.crypto.provider import BlockCipher, Buffer
 
 
 class Mode(Protocol):

@@ -1,14 +1,11 @@
-"""Raw block ciphers: what a provider must offer, and which provider does which cipher."""
+"""Which library does which block cipher."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
+from luksafe.crypto.block_cipher import BlockCipher, Buffer, CbcChain
 from luksafe.errors import DamagedInput, Unsupported
-
-WritableBuffer: TypeAlias = bytearray | memoryview
-Buffer: TypeAlias = bytes | WritableBuffer
 
 KEY_SIZES: dict[str, frozenset[int]] = {
     "aes": frozenset({16, 24, 32}),
@@ -39,32 +36,6 @@ class Provider(Protocol):
     def cbc_chain(self, name: str, key: Buffer, /) -> CbcChain:
         """A CBC decryption under that key, with an IV of zero."""
         ...
-
-
-class BlockCipher(Protocol):
-    """One keyed block cipher on whole blocks, each for itself (ECB). Not for two threads at once."""
-
-    @property
-    def block_size(self) -> int:
-        """Bytes in one block: 16, or 8 for the old ciphers."""
-        ...
-
-    def encrypt(self, data: Buffer) -> bytes:
-        """Encrypt whole blocks."""
-        ...
-
-    def decrypt(self, data: Buffer) -> bytes:
-        """Decrypt whole blocks."""
-        ...
-
-    def decrypt_into(self, source: memoryview, target: memoryview) -> None:
-        """Decrypt many blocks into ``target``, which is as long as ``source`` and does not overlap it."""
-        ...
-
-
-CbcChain = Callable[[memoryview, memoryview], None]
-"""Decrypts blocks from the first into the second, as long but elsewhere, in one CBC chain over all calls whose first
-IV is zero."""
 
 
 def block_cipher(name: str, key: Buffer) -> BlockCipher:

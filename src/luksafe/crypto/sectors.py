@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from luksafe.crypto.block_cipher import BlockCipher, Buffer, CbcChain, WritableBuffer
 from luksafe.crypto.iv import IvGenerator, iv_generator
 from luksafe.crypto.lrw import Lrw
 from luksafe.crypto.modes import Cbc, Ctr, Ecb, Mode, Pcbc
-from luksafe.crypto.provider import BlockCipher, Buffer, CbcChain, WritableBuffer, block_cipher, cbc_chain
+from luksafe.crypto.provider import block_cipher, cbc_chain
 from luksafe.crypto.spec import CipherSpec
 from luksafe.crypto.xts import Xts
 from luksafe.errors import DamagedInput, Unsupported

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from luksafe.crypto.block_cipher import BlockCipher, Buffer
 from luksafe.crypto.lanes import repeated
-from luksafe.crypto.provider import BlockCipher, Buffer
 
 BLOCK_BITS = 128
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from luksafe.crypto.provider import Buffer
+from luksafe.crypto.block_cipher import Buffer
 from luksafe.errors import Unsupported
 
 _LIBRARY = "libgcrypt.so.20"

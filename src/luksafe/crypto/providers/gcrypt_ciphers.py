@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from luksafe.crypto.block_cipher import Buffer, CbcChain
 from luksafe.crypto.lanes import xor
-from luksafe.crypto.provider import Buffer, CbcChain
 from luksafe.crypto.providers.gcrypt import address, check, lent, library, need
 
 _GCRY_CIPHER_MODE_CFB = 2

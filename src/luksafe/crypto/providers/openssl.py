@@ -10,7 +10,7 @@ from typing import Any
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher, CipherContext, algorithms, modes
 
-from luksafe.crypto.provider import Buffer
+from luksafe.crypto.block_cipher import Buffer
 
 
 class OpensslCipher:
