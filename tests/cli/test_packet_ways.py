@@ -11,7 +11,7 @@ from pathlib import Path
 import escrow_samples as samples
 import pytest
 from cli.conftest import Ran, World
-from cli.test_rescue import MIB, volume
+from cli.test_rescue import MIB, Talk, volume
 from lost_headers import CHEAP
 
 pytestmark = pytest.mark.skipif(shutil.which("cryptsetup") is None, reason="cryptsetup is not installed")
@@ -122,7 +122,7 @@ def test_packet_in_a_file(world: World, disk: Path, name: str) -> None:
     assert done.status == 0, done.err
     assert_is_back(world, disk, whole, damaged)
     verdict, _ = diagnosed(world, disk)
-    assert verdict == "healthy"
+    assert verdict == ("needs-backup" if name == "keyslots" else "healthy")  # the old keyslot is still destroyed
 
 
 def test_a_recovery_key_is_no_volume_key(world: World, disk: Path) -> None:
@@ -136,3 +136,39 @@ def test_a_recovery_key_is_no_volume_key(world: World, disk: Path) -> None:
     done = typed(world, command, FILE=world.folder / "identity")
     assert done.status == 11
     assert "header" in done.err
+
+
+def test_rescue_offers_every_packet_that_diagnose_names(world: World, disk: Path) -> None:
+    for label in "abc":  # three backups, which are two ways each
+        subprocess.run(["cryptsetup", "config", "--label", label, disk], check=True)
+        assert world.run("backup", disk).status == 0
+    save(world, disk, "age", "--recovery-key")
+    for _ in range(4):
+        save(world, disk, "age")
+    zeros((KEYSLOT_OFFSET, MIB))(disk)
+    _, commands = diagnosed(world, disk)
+    named = [command[3] for command in commands]
+    assert len(set(named)) == 5
+    ways = world.run("rescue", disk, "--json").json["ways"]
+    assert [way["key"].partition(":")[2] for way in ways if way["key"].startswith("packet:")] == named
+    talk = Talk(world, disk)
+    talk.say("Enter makes the copy, q leaves:", "")
+    talk.choose(f"Get in with escrow packet {named[-1]}")
+    talk.say("q: leave:", "q")
+    assert talk.end() == 10
+    assert f"escrow apply {named[-1]} {disk}" in talk.text
+
+
+def test_of_packets_that_nothing_ties_to_the_device_some_are_named_and_the_rest_counted(
+    world: World, disk: Path
+) -> None:
+    for _ in range(8):
+        save(world, disk, "age")
+    zeros((0, MIB))(disk)
+    _, commands = diagnosed(world, disk)
+    assert commands[-2:] == [["luksafe", "escrow", "show"], ["luksafe", "escrow", "apply", "PACKET", str(disk)]]
+    found = world.run("rescue", disk, "--json").json
+    offered = [way["key"].partition(":")[2] for way in found["ways"] if way["key"].startswith("packet:")]
+    assert offered == [command[3] for command in commands[:-2]]
+    assert len(offered) == 6
+    assert "2 more than are named below" in found["story"][-1]

@@ -27,7 +27,6 @@ from luksafe.ops.rescue.look import Look, look, search
 from luksafe.ops.rescue.model import DONE_STATUSES, Step, Way
 from luksafe.vault.record import timestamp
 
-MOST_WAYS = 6
 _STATUS_WORDS = {
     1: "it failed",
     2: "the command was not understood",
@@ -110,7 +109,7 @@ class Session:
 
     def _choose(self, seen: Look) -> Way | None:
         """The way that the user takes; None when the user leaves."""
-        ways = seen.outlook.ways[:MOST_WAYS]
+        ways = seen.outlook.ways
         going = next((way for way in ways if way.key == self._journal.way), None)
         if going is not None and self._journal.step:
             self._console.line(f"You were at step {self._journal.step + 1} of: {going.title}")

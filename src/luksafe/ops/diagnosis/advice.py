@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from luksafe.ops.diagnosis.facts import Facts
+from luksafe.ops.diagnosis.known_packets import to_offer
 from luksafe.ops.diagnosis.model import Verdict
 from luksafe.ops.diagnosis.reencryption import resume_steps
 
@@ -98,9 +99,12 @@ def _resume(facts: Facts) -> Iterator[str]:
 
 
 def _with_packet(facts: Facts, device: str) -> Iterator[str]:
-    for packet in facts.packets[:3]:
+    offered = to_offer(facts.packets)
+    for packet in offered:
         yield shlex.join(packet.apply(facts.device or facts.target)) + ("" if packet.asks else " --identity FILE")
-    if not facts.packets:
+    if len(offered) < len(facts.packets):
+        yield "luksafe escrow show"
+    if not offered or len(offered) < len(facts.packets):
         yield f"luksafe escrow apply PACKET {device}"
 
 

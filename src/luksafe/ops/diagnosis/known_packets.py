@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from luksafe.errors import LuksafeError
 from luksafe.luks.inspection import Inspection
 from luksafe.ops.diagnosis.known_backups import KnownBackup
 from luksafe.ops.escrow.found import FoundPacket, packets_in_vault
 from luksafe.ops.workspace import Workspace
+
+MOST_STRANGERS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,29 @@ class KnownPacket:
 def find_known_packets(
     workspace: Workspace, inspections: Iterable[Inspection], backups: Iterable[KnownBackup]
 ) -> tuple[KnownPacket, ...]:
-    """The packets of the volume; where no UUID is left on the device and none is known from a backup, all of them."""
+    """The packets of the volume; where no UUID is left on the device and none is known from a backup, all of them.
+
+    Those that open the data without a keyslot come first, of each kind the latest one.
+    """
     uuids = {copy.uuid.lower() for i in inspections for copy in i.copies if copy.uuid}
     uuids |= {backup.uuid.lower() for backup in backups if backup.uuid}
     try:
         found = packets_in_vault(workspace)
     except LuksafeError:
         return ()
-    known = [_known(packet, uuids) for packet in found]
-    return tuple(packet for packet in known if packet.is_of_volume or not uuids)
+    known = [_known(packet, uuids) for packet in sorted(found, key=_made, reverse=True)]
+    mine = [packet for packet in known if packet.is_of_volume or not uuids]
+    return tuple(sorted(mine, key=lambda packet: not packet.holds_volume_key))
+
+
+def to_offer(packets: Sequence[KnownPacket]) -> Sequence[KnownPacket]:
+    """Those that are proposed one by one: all of the volume; of packets whose key nothing tells, only some."""
+    strangers = [packet for packet in packets if not packet.is_of_volume]
+    return [packet for packet in packets if packet not in strangers[MOST_STRANGERS:]]
+
+
+def _made(found: FoundPacket) -> datetime:
+    return found.public.when if found.public else datetime.min.replace(tzinfo=UTC)
 
 
 def _known(found: FoundPacket, uuids: set[str]) -> KnownPacket:

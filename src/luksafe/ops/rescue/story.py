@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from luksafe.ops.diagnosis.facts import Facts
+from luksafe.ops.diagnosis.known_packets import to_offer
 from luksafe.ops.diagnosis.model import Diagnosis, State, Verdict
 
 CULPRITS = {
@@ -101,6 +102,11 @@ def tell(diagnosis: Diagnosis, facts: Facts) -> Iterator[str]:
         yield f"The vault has a backup of its header, {newest.id[:12]} of {newest.created[:10] or 'an unknown date'}."
     elif diagnosis.verdict is not Verdict.NOT_LUKS:
         yield "The vault has no backup of this header."
+    if left := len(facts.packets) - len(to_offer(facts.packets)):
+        yield (
+            f"Whose keys the escrow packets in the vault hold, nothing tells; {left} more than are named below: 'luksafe"
+            " escrow show' lists them all, and 'luksafe escrow apply' takes any of them."
+        )
 
 
 def _what_it_means(diagnosis: Diagnosis, facts: Facts) -> str:

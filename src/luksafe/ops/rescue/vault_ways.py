@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from luksafe.errors import LuksafeError
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.known_backups import KnownBackup
+from luksafe.ops.diagnosis.known_packets import to_offer
 from luksafe.ops.diagnosis.model import Diagnosis, State, Verdict
 from luksafe.ops.rescue.model import Chance, Risk, Step, Way, prove
 from luksafe.ops.restore import plan as plan_restore
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger
 
-MOST_SHOWN = 3
+MOST_BACKUPS = 3
 _HARMLESS = ("foreign-signature",)
 
 
@@ -25,7 +26,7 @@ def by_backups(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagn
     if diagnosis.verdict is Verdict.HEALTHY and not is_damaged:
         return
     usable = [backup for backup in facts.backups if backup.inspection.header is not None]
-    ranked = sorted(usable, key=lambda b: not b.is_current)[:MOST_SHOWN]
+    ranked = sorted(usable, key=lambda b: not b.is_current)[:MOST_BACKUPS]
     for number, backup in enumerate(ranked):
         chance = Chance.VERY_LIKELY if number == 0 else Chance.LIKELY
         if diagnosis.verdict is Verdict.REPAIRABLE:
@@ -98,7 +99,7 @@ def by_packets(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]
     if diagnosis.verdict in (Verdict.REPAIRABLE, Verdict.UNSUPPORTED) or facts.inspection.is_luks1_reencrypting:
         return
     has_keyslot = any(k.state in (State.INTACT, State.SUSPECT) for k in diagnosis.keyslots)
-    for packet in facts.packets[:MOST_SHOWN]:
+    for packet in to_offer(facts.packets):
         belongs = "it has the UUID of this volume" if packet.is_of_volume else "whose key it holds, nothing tells"
         text = (
             "Opens the packet and gives the volume a new passphrase, in a free keyslot; where the header is gone, in a"
