@@ -147,7 +147,7 @@ def test_a_destroyed_keyslot_in_the_backup_is_noted(world):
     disk = world.image(data=bytes(raw))
     world.run("backup", disk)
     assert [note["code"] for note in checked(world, disk)["notes"]] == ["destroyed-keyslot"]
-    assert "note: the key material of keyslot 0 is destroyed" in world.run("check", disk).out
+    assert "note: the key material of keyslot 0 of the backup is destroyed" in world.run("check", disk).out
 
 
 def test_what_cannot_be_looked_at_does_not_stop_the_others(world, safe):

@@ -121,3 +121,18 @@ def test_diagnose_believes_the_proven_backup_and_not_the_damaged_one(world: Worl
     ran = world.run("diagnose", proven, "--json", "--key-file", world.key_file)
     (slot,) = ran.json["keyslots"]
     assert (ran.json["verdict"], slot["state"]) == ("needs-backup", "destroyed")
+
+
+def test_zeros_in_a_keyslot_are_said_without_any_backup_and_by_the_first_one(world: World) -> None:
+    disk = world.image(data=luks2_image() + DATA)
+    with disk.open("r+b") as out:
+        out.seek(AT)
+        out.write(bytes(512))
+    assert checked(world, disk)[0]["destroyed-keyslot"]["next"] == f"luksafe diagnose {disk}"
+    ran = world.run("backup", disk)
+    assert ran.status == 3
+    assert f"DANGER  the key material of keyslot 0 of {disk} is destroyed" in ran.out
+    found, notes = checked(world, disk)
+    assert found["destroyed-keyslot"]["next"] == f"luksafe diagnose {disk}"
+    assert notes == ["destroyed-keyslot"]
+    assert world.run("backup", disk, "--json").json["backups"][0]["destroyed_keyslots"] == [0]

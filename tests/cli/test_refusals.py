@@ -272,7 +272,7 @@ def test_a_backup_with_a_destroyed_keyslot(world, corpus, loop_device):
     refused = world.run("restore", bad, device, "--yes", "--json")
     dangers = refused.json["plan"]["dangers"]
     assert [(d["code"], d["flag"]) for d in dangers] == [("destroyed-keyslot", "--allow-damaged-backup")]
-    assert "the key material of keyslot 1 is destroyed in the backup" in refused.err
+    assert "the key material of keyslot 1 of the backup is destroyed" in refused.err
     assert image.read_bytes() == before
     assert world.run("restore", bad, device, "--yes", "--allow-damaged-backup").status == 0
     assert image.read_bytes()[:65536] == bad.read_bytes()[:65536]

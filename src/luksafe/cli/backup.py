@@ -15,6 +15,7 @@ from luksafe.errors import LuksafeError, NotFound, UsageError
 from luksafe.luks.model import Json
 from luksafe.ops.backup import BackupReport, backup_device
 from luksafe.ops.check import every_device
+from luksafe.ops.keyslot_health import destroyed_words
 
 
 @verb
@@ -83,12 +84,13 @@ def to_json(report: BackupReport) -> Json:
         "unreadable": [list(part) for part in report.taken.unreadable],
         "lock": report.lock_note or "held",
         "damaged": [found.words("the device") for found in report.damaged],
+        "destroyed_keyslots": list(report.destroyed),
         "open_without_header": report.lost.text if report.lost else None,
     }
 
 
 def _has_warnings(report: BackupReport) -> bool:
-    if report.lost or report.damaged:
+    if report.lost or report.damaged or report.destroyed:
         return True
     return bool(report.added.problems or report.taken.unreadable or report.inspection.is_refused)
 
@@ -111,8 +113,12 @@ def _lines(report: BackupReport) -> Iterator[str]:
     for start, end in report.taken.unreadable:
         yield f"  unreadable  bytes {start} to {end}"
     yield from missing_copies(added.away, added.problems)
-    for found in report.damaged:
-        yield f"  DANGER  {found.words(report.device)}"
+    dangers = [found.words(report.device) for found in report.damaged]
+    if report.destroyed:
+        dangers.append(destroyed_words(report.destroyed, report.device))
+    for danger in dangers:
+        yield f"  DANGER  {danger}"
+    if dangers:
         yield f"  next    luksafe diagnose {report.device}"
     if report.lost:
         yield f"  DANGER  {report.lost.text}"

@@ -13,6 +13,7 @@ from luksafe.luks.compare import compare
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Header
 from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
+from luksafe.ops.keyslot_health import destroyed_keyslots
 from luksafe.ops.mapping_header import OpenWithoutHeader, open_without_header
 from luksafe.ops.record import make_record, uuid_of
 from luksafe.ops.target import open_target, require_path
@@ -28,6 +29,7 @@ class BackupReport:
 
     ``lost``: a mapping is open over the device, and this header is not the one that opened it.
     ``damaged``: keyslots whose key material is not what another backup has of the same enrolment.
+    ``destroyed``: the others whose key material cannot be whole, as it is not random.
     """
 
     device: str
@@ -41,6 +43,7 @@ class BackupReport:
     lock_note: str = ""
     lost: OpenWithoutHeader | None = None
     damaged: tuple[Contradicted, ...] = ()
+    destroyed: tuple[int, ...] = ()
 
 
 def backup_device(
@@ -90,6 +93,7 @@ def backup_device(
                 lock_note=target.lock_note,
                 lost=lost,
                 damaged=damaged,
+                destroyed=_destroyed(inspection, taken, damaged),
             )
 
 
@@ -107,6 +111,14 @@ def _damaged(vault: Vault, inspection: Inspection, taken: Capture) -> tuple[Cont
         return ()
     witnesses = find_witnesses(vault, uuid_of(inspection))
     return find_contradicted(inspection.header, BytesReader(taken.image), witnesses)
+
+
+def _destroyed(inspection: Inspection, taken: Capture, damaged: Sequence[Contradicted]) -> tuple[int, ...]:
+    if inspection.header is None:
+        return ()
+    told = {found.keyslot for found in damaged}
+    found = destroyed_keyslots(BytesReader(taken.image), inspection.header)
+    return tuple(slot for slot in found if slot not in told)
 
 
 def _refuse_damaged(damaged: Sequence[Contradicted], device: str) -> None:

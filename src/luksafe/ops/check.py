@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from luksafe.luks.tokens import machine_bound_keyslots
 from luksafe.ops.check_match import Match, best_match
 from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
 from luksafe.ops.interruption import interruption_words
-from luksafe.ops.keyslot_health import destroyed_keyslots
+from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
 from luksafe.ops.mapping_header import open_without_header
 from luksafe.ops.record import uuid_of
 from luksafe.ops.target import Target, open_target
@@ -99,15 +99,16 @@ def _check_one(workspace: Workspace, device: str, header_name: str | None, judge
 
 
 def _without_backup(device: str, target: Target) -> VolumeCheck:
-    return VolumeCheck(device, uuid_of(target.inspection), "unprotected", _no_backup(device, target.inspection))
+    reasons = _no_backup(device, target.inspection, _destroyed_reasons(target, device))
+    return VolumeCheck(device, uuid_of(target.inspection), "unprotected", reasons)
 
 
-def _no_backup(device: str, inspection: Inspection) -> tuple[Reason, ...]:
+def _no_backup(device: str, inspection: Inspection, destroyed: Iterable[Reason]) -> tuple[Reason, ...]:
     reason = Reason("no-backup", "there is no backup of its header", f"luksafe backup {device}")
     if inspection.format == "none":
         text = "it has no LUKS header, and no backup of one is known"
         reason = Reason("no-header", text, f"luksafe diagnose {device}")
-    return (*_lost_header(device), reason)
+    return (*_lost_header(device), *destroyed, reason)
 
 
 def _lost_header(device: str) -> Iterator[Reason]:
@@ -133,7 +134,7 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
     witnesses = find_witnesses(vault, uuid) if live else []
     damaged = find_contradicted(live, target.reader, witnesses) if live else ()
     is_whole = not damaged and all(f.severity is Severity.INFO for f in target.inspection.all_findings)
-    reasons += _damage_reasons(damaged, device)
+    reasons += _damage_reasons(damaged, device) if damaged else _destroyed_reasons(target, device)
     reasons += _drift_reasons(chosen, damaged, device)
     copies = _good_copies(vault, stores, chosen.backup, facts)
     packets = packets_of(vault, uuid, live)
@@ -203,6 +204,13 @@ def _damage_reasons(damaged: Sequence[Contradicted], device: str) -> Iterator[Re
         yield Reason("keyslot-damaged", found.words(device), hint if found.is_proven else f"luksafe diagnose {device}")
 
 
+def _destroyed_reasons(target: Target, device: str) -> Iterator[Reason]:
+    """What needs no backup to be seen: key material that is not random."""
+    header = target.inspection.header
+    if header and (destroyed := destroyed_keyslots(target.reader, header)):
+        yield Reason("destroyed-keyslot", destroyed_words(destroyed, device), f"luksafe diagnose {device}")
+
+
 def _drift_reasons(chosen: Match, damaged: Sequence[Contradicted], device: str) -> Iterator[Reason]:
     slots = {f"keyslots.{found.keyslot}" for found in damaged}
     changes = [c for c in chosen.changes if c.code != "keyslot-area-differs" or c.where not in slots]
@@ -262,8 +270,7 @@ def _notes(vault: Vault, uuid: str, current: Match, *, is_same: bool) -> Iterato
         yield from _revoked(vault, uuid, current.backup, current.header)
     destroyed = destroyed_keyslots(current.image, current.header)
     if destroyed:
-        numbers = ", ".join(map(str, destroyed))
-        yield Reason("destroyed-keyslot", f"the key material of keyslot {numbers} is destroyed in the backup")
+        yield Reason("destroyed-keyslot", destroyed_words(destroyed, "the backup"))
 
 
 def _revoked(vault: Vault, uuid: str, current: Backup, header: Header) -> Iterator[Reason]:

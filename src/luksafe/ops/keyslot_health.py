@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from luksafe.luks.key_material import material_range
 from luksafe.luks.model import Header, Keyslot
 from luksafe.ops.diagnosis.bytes_compare import not_random
@@ -16,6 +18,11 @@ def is_area_clear(keyslot: Keyslot) -> bool:
 def destroyed_keyslots(reader: Reader, header: Header) -> tuple[int, ...]:
     """The keyslots with a sector that cannot be key material (zeros, text, structures), or that lie beyond the end."""
     return tuple(k.id for k in header.keyslots.values() if _is_destroyed(reader, header, k))
+
+
+def destroyed_words(slots: Sequence[int], what: str) -> str:
+    """That these keyslots of ``what`` open nothing any more."""
+    return f"the key material of keyslot {', '.join(map(str, slots))} of {what} is destroyed: no passphrase opens it"
 
 
 def _is_destroyed(reader: Reader, header: Header, keyslot: Keyslot) -> bool:

@@ -13,6 +13,7 @@ from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection
 from luksafe.luks.model import Header, Keyslot
 from luksafe.ops.contradiction import Contradicted
+from luksafe.ops.keyslot_health import destroyed_words
 from luksafe.ops.write.phases import Range, header_phases
 from luksafe.ops.write.plan import Danger, WritePlan
 from luksafe.probe.recognised import Recognised
@@ -98,8 +99,7 @@ def _dangers(
         faults = "; ".join(f.text for f in source.inspection.all_findings if f.severity is not Severity.INFO)
         yield Danger("damaged-backup", f"the backup itself is damaged: {faults}", "--allow-damaged-backup")
     if source.destroyed_keyslots:
-        slots = ", ".join(map(str, source.destroyed_keyslots))
-        text = f"the key material of keyslot {slots} is destroyed in the backup"
+        text = destroyed_words(source.destroyed_keyslots, "the backup")
         yield Danger("destroyed-keyslot", text, "--allow-damaged-backup")
     for found in source.contradicted:
         text = f"{found.words('this backup')}; better: luksafe restore {found.backup_id[:12]} {target.facts.path}"

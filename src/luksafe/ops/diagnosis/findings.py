@@ -64,15 +64,17 @@ def _of_parts(parts: Sequence[Part]) -> Iterator[Finding]:
 
 def _of_culprits(culprits: Sequence[Culprit], verdict: Verdict) -> Iterator[Finding]:
     for culprit in culprits:
-        severity = Severity.INFO if verdict is Verdict.NOT_LUKS else Severity.WARNING
-        text = f"{culprit.name} was written here ({culprit.confidence}): {culprit.evidence}"
+        is_alone = verdict is Verdict.NOT_LUKS
+        severity = Severity.INFO if is_alone else Severity.WARNING
+        what = "there is" if is_alone else "overwritten by"
+        text = f"{what} {culprit.name} ({culprit.confidence}): {culprit.evidence}"
         evidence: dict[str, str | int | float | bool | list[str]] = {
             "name": culprit.name,
             "confidence": culprit.confidence,
             "evidence": culprit.evidence,
             "also_hit": [f"{h.where}: bytes {h.offset} to {h.offset + h.length}, {h.what}" for h in culprit.hits],
         }
-        code = "foreign-structure" if verdict is Verdict.NOT_LUKS else "overwritten"
+        code = "foreign-structure" if is_alone else "overwritten"
         yield Finding(code, severity, "device", text, culprit.offset, culprit.length, evidence)
 
 
