@@ -138,6 +138,72 @@ def test_output_that_cannot_be_written(world, arguments):
     assert (done.returncode, done.stderr) == (1, "luksafe: No space left on device\n")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_an_object_that_cannot_be_written_is_one_line_of_error(world):
+    """Larger than any buffer, and as JSON, which there is no place for either."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "luksafe", "show", world.image(), "--map", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (1, "luksafe: No space left on device\n")
+
+
+UNREAD = ("list", "show disk.img", "show disk.img --json", "--help", "extract disk.img - {key}")
+
+
+@pytest.mark.parametrize("arguments", UNREAD)
+def test_output_that_nobody_reads(world, arguments):
+    """As tools of C end by the signal: nothing is said, and a shell sees 141."""
+    world.image()
+    words = arguments.format(key=f"--key-file {world.key_file}").split()
+    done = unread(world, *words, stderr=subprocess.PIPE)
+    assert done.returncode == 141
+    assert done.stderr == "" or (words[0] == "extract" and "Error" not in done.stderr)
+
+
+@pytest.mark.parametrize(("words", "status"), [(["show", "nothing"], 15), (["nothing"], 2)])
+def test_an_error_is_told_where_it_is_read(world, words, status):
+    done = unread(world, *words, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr.count("othing")) == (status, 1)
+    assert unread(world, *words, stderr=subprocess.STDOUT).returncode == 141
+
+
+def unread(world, *words: object, stderr: int) -> subprocess.CompletedProcess[str]:
+    """A run whose standard output is a pipe without a reader."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "luksafe", "--vault", world.vault, *words]
+    done = subprocess.run(command, stdout=writer, stderr=stderr, text=True)
+    os.close(writer)
+    return done
+
+
+def test_a_pipe_that_is_read_in_part(world):
+    world.image()
+    script = 'set -o pipefail; "$0" -m luksafe --vault "$1" show disk.img --json | head -c 1; echo " $?"'
+    done = subprocess.run(["bash", "-c", script, sys.executable, world.vault], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout in ("{ 0\n", "{ 141\n")  # the pipe may have taken it all before its reader went
+
+
+def test_an_error_that_nothing_expected_is_an_object_too(world):
+    """Here a terminal to extract to, of a process that has none."""
+    ran = world.process("extract", world.image(), "/dev/tty", "--key-file", world.key_file, "--json")
+    assert (ran.status, ran.json["error"]["code"]) == (1, "failed"), ran.err
+    assert ran.json["error"]["message"] == "/dev/tty: No such device or address"
+    assert "luksafe: /dev/tty: No such device or address\n" in ran.err
+
+
+def test_a_wrong_command_line_is_an_object_too(world):
+    for words in (("restore",), ("no-such-verb",), ("list", "--no-such-option")):
+        ran = world.run(*words, "--json")
+        assert (ran.status, ran.json["error"]["code"]) == (2, "usage")
+        assert ran.json["error"]["message"] in ran.err
+
+
 @pytest.mark.parametrize("stream", ["0<", "1>"])
 def test_a_closed_stream_ends_before_a_device_could_take_its_place(world, stream):
     command = f'exec "$0" -m luksafe --vault "$1" list {stream}&-'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from functools import update_wrapper
@@ -35,8 +35,16 @@ class App:
     verbose: bool = False
     quiet: bool = False
     no_color: bool = False
+    words: tuple[str, ...] = ()
+    """The command line as it was typed, without the name of the program."""
 
     _current: ClassVar[App | None] = None
+
+    @classmethod
+    def begin(cls, words: Sequence[str]) -> Self:
+        """The settings before any option is read."""
+        App._current = app = cls(words=tuple(words))
+        return app
 
     @classmethod
     def from_options(cls, options: dict[str, Any], inner: App | None = None) -> Self:
@@ -50,7 +58,7 @@ class App:
     @classmethod
     def current(cls) -> App:
         """The settings of this run, also when it failed before they were read."""
-        return App._current or App(json="--json" in sys.argv)
+        return App._current or App()
 
     def vault_home(self) -> Path:
         """Where the vault is: the option, the variable, else the place for this user."""
@@ -94,15 +102,19 @@ class App:
 
     def report_error(self, error: LuksafeError) -> int:
         """Print an error and its hint to stderr (with ``--json`` the object to stdout as well); gives the status."""
-        if self.json:
-            body: dict[str, Any] = {"code": error.code, "message": str(error), "hint": error.hint}
-            findings = [plain(f) for f in getattr(error, "findings", ())] or error.result.get("findings", [])
-            click.echo(to_json({**error.result, "error": body, "findings": findings}))
         label = click.style("luksafe:", fg="red", bold=True) if self._stderr_is_colored() else "luksafe:"
         click.echo(f"{label} {error}", err=True)
         if error.hint:
             click.echo(f"  next: {error.hint}", err=True)
+        self.emit_error(error)
         return error.exit_status
+
+    def emit_error(self, error: LuksafeError) -> None:
+        """Print an error as an object on stdout, with ``--json``."""
+        if self.json:
+            body = {"code": error.code, "message": str(error), "hint": error.hint}
+            findings = [plain(f) for f in getattr(error, "findings", ())] or error.result.get("findings", [])
+            click.echo(to_json({**error.result, "error": body, "findings": findings}))
 
     def _stderr_is_colored(self) -> bool:
         return sys.stderr.isatty() and not self.no_color and "NO_COLOR" not in os.environ

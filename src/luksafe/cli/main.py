@@ -5,17 +5,20 @@ from __future__ import annotations
 import importlib
 import os
 import resource
+import select
 import sys
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import shell_complete
 
 from luksafe import __version__
 from luksafe.cli.app import App, global_options
 from luksafe.cli.verbs import EXAMPLES, SECTIONS, VERBS
-from luksafe.errors import LuksafeError
+from luksafe.errors import LuksafeError, UsageError
 
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED, EXIT_UNREAD = 130, 141
+_COMPLETE = "_LUKSAFE_COMPLETE"
 
 
 class LazyGroup(click.Group):
@@ -50,7 +53,7 @@ class LazyGroup(click.Group):
 @click.pass_context
 def cli(ctx: click.Context, /, **settings: Any) -> None:
     """Never lose access to a LUKS volume: keep its header, get back in, escrow its key."""
-    ctx.obj = App.from_options(settings)
+    ctx.obj = App.from_options(settings, ctx.obj)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -61,28 +64,59 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         # a terminal without UTF-8 shows a question mark instead of ending in a traceback
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    if instruction := os.environ.get(_COMPLETE):
+        sys.exit(shell_complete(cli, {}, "luksafe", _COMPLETE, instruction))
     try:
-        status = cli.main(arguments, standalone_mode=False, prog_name="luksafe")
+        status = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
+    except OSError as error:
+        status = _stray(error)
+    sys.exit(status)
+
+
+def _run(words: list[str]) -> int:
+    """The status of a command line; what luksafe or click raises is told."""
+    app = App.begin(words)
+    try:
+        # not cli.main, which ends with 1 itself where nobody reads the output
+        with cli.make_context("luksafe", list(words), obj=app) as context:
+            status = cli.invoke(context)
+        return status if isinstance(status, int) else 0
     except LuksafeError as error:
-        status = App.current().report_error(error)
+        return App.current().report_error(error)
     except click.exceptions.Exit as leave:
-        status = leave.exit_code
+        return leave.exit_code
     except click.ClickException as error:
         error.show()
-        status = error.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
+        App(json="--json" in words).emit_error(UsageError(error.format_message()))  # perhaps no option was read
+        return error.exit_code
+    except (KeyboardInterrupt, EOFError, click.exceptions.Abort):
         click.echo("luksafe: interrupted", err=True)
-        status = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone; Python would complain once more at exit
-        status = 1
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"luksafe: {where}{error.strerror or error}", err=True)
+        App.current().emit_error(LuksafeError("interrupted", code="interrupted"))
+        return EXIT_INTERRUPTED
+
+
+def _stray(error: OSError) -> int:
+    """The status of an error of the system that nothing expected; told, unless nobody reads what we say."""
+    if isinstance(error, BrokenPipeError) and _is_unread():
         _drop_output()
-        status = 1
-    sys.exit(status if isinstance(status, int) else 0)
+        return EXIT_UNREAD
+    where = f"{error.filename}: " if error.filename else ""
+    failed = LuksafeError(f"{where}{error.strerror or error}")
+    try:
+        App.current().report_error(failed)
+        sys.stdout.flush()
+    except OSError:  # it was the output that could not be written (a full disk)
+        _drop_output()
+    return failed.exit_status
+
+
+def _is_unread() -> bool:
+    """Whether the program that read our output has gone; a pipe to a program that we started is another matter."""
+    poll = select.poll()
+    for fd in (1, 2):
+        poll.register(fd, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _require_streams() -> None:
@@ -95,7 +129,8 @@ def _require_streams() -> None:
 
 
 def _drop_output() -> None:
-    """What could not be written (a full disk) is not tried again when Python ends."""
+    """What could not be written is not tried again when Python ends."""
     null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
+    for fd in (1, 2):
+        os.dup2(null, fd)
     os.close(null)

@@ -108,7 +108,7 @@ def _write_all(fd: int, data: bytes | memoryview) -> None:
         while view:
             view = view[os.write(fd, view) :]
     except BrokenPipeError:
-        raise StoreError("the program that reads the output has ended", hint="see what it said") from None
+        raise  # whoever reads the output has gone, and knows it
     except OSError as error:
         raise StoreError(f"cannot write the output: {error.strerror}", hint="make room, then run it again") from error
 
