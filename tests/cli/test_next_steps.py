@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from generators.headers import luks2_image
 
 from luksafe.crypto.kdf_limits import KdfLimits
 from luksafe.errors import Unsupported
@@ -55,6 +56,20 @@ def test_a_dry_run_ends_with_the_command_that_writes(world: World) -> None:
     line = plan.out.splitlines()[-1]
     assert line.startswith("next: luksafe --vault ")
     assert line.endswith(" ".join([f"restore {backup} {disk}", *dict.fromkeys(flags)]))
+
+
+def test_the_flags_of_a_dry_run_go_where_it_stood_and_only_those_that_are_missing(world: World) -> None:
+    """Also in a program that calls ``main``, whose own command line is another."""
+    world.image("header.img", luks2_image(uuid="00000000-0000-0000-0000-000000000000") + bytes(1 << 20))
+    disk = world.image()
+    plan = world.run("restore", "--dry-run", "--", "header.img", disk)
+    assert plan.status == 14
+    command = f"next: luksafe --vault {world.vault} restore"
+    flags = [d["flag"] for d in world.run("restore", "header.img", disk, "--dry-run", "--json").json["plan"]["dangers"]]
+    assert plan.out.splitlines()[-1] == f"{command} {' '.join(flags)} -- header.img {disk}"
+    plan = world.run("restore", flags[0], "header.img", "--dry-run", disk, *flags[1:])
+    assert plan.status == 0
+    assert plan.out.splitlines()[-1] == " ".join([command, flags[0], "header.img", str(disk), *flags[1:]])
 
 
 def test_a_store_that_is_there_already_is_named(world: World, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
@@ -16,25 +16,31 @@ from luksafe.ops.write.plan import WritePlan
 _TERMINAL_COLUMNS = 79
 
 
-def print_plan(app: App, plan: WritePlan, *, to_stderr: bool) -> None:
-    """Print the plan: to stderr before a question, to stdout when it is the result (``--dry-run``)."""
-    width = _TERMINAL_COLUMNS if (sys.stderr if to_stderr else sys.stdout).isatty() else None
-    for line in _lines(app, plan):
-        for part in _wrapped(line, width):
-            click.echo(part, err=to_stderr)
-    if not to_stderr and (command := _command_that_writes(plan)):
-        click.echo(f"next: {command}")
+def print_plan(app: App, plan: WritePlan) -> None:
+    """Print the plan to stderr, before a question."""
+    width = _TERMINAL_COLUMNS if sys.stderr.isatty() else None
+    for line in _lines(app, plan, width):
+        click.echo(line, err=True)
 
 
-def _command_that_writes(plan: WritePlan) -> str:
-    """The command of this dry run as it would write, with the flags that are missing; empty where none helps."""
-    words = sys.argv[1:]
-    given = [danger.flag for danger in plan.dangers if f" {danger.flag} " in f" {' '.join(words)} ".replace("=", " ")]
-    left = [danger.flag for danger in plan.dangers_left(given)]
-    if "--dry-run" not in words or not all(left):
-        return ""
-    command = shlex.join(["luksafe", *(word for word in words if word != "--dry-run")])
-    return " ".join([command, *dict.fromkeys(left)])
+def dry_run_lines(app: App, plan: WritePlan, accepted: Sequence[str]) -> Iterator[str]:
+    """The plan as the result of ``--dry-run``, and the command that writes, with the flags not yet ``accepted``."""
+    yield from _lines(app, plan, _TERMINAL_COLUMNS if sys.stdout.isatty() else None)
+    flags = [danger.flag for danger in plan.dangers_left(accepted)]
+    if all(flags):
+        yield f"next: {_command_that_writes(app.words, flags)}"
+
+
+def _command_that_writes(words: Sequence[str], flags: Sequence[str]) -> str:
+    """The command of a dry run with these flags in the place of ``--dry-run``."""
+    at = words.index("--dry-run")
+    parts = [shlex.join(words[:at]), *dict.fromkeys(flags), shlex.join(words[at + 1 :])]
+    return " ".join(["luksafe", *filter(None, parts)])
+
+
+def _lines(app: App, plan: WritePlan, width: int | None) -> Iterator[str]:
+    for line in _whole_lines(app, plan):
+        yield from _wrapped(line, width)
 
 
 def _wrapped(line: str, width: int | None) -> Iterable[str]:
@@ -44,7 +50,7 @@ def _wrapped(line: str, width: int | None) -> Iterable[str]:
     return textwrap.wrap(line, width, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False)
 
 
-def _lines(app: App, plan: WritePlan) -> Iterable[str]:
+def _whole_lines(app: App, plan: WritePlan) -> Iterator[str]:
     target = plan.target
     name = " ".join(part for part in (target.model, target.serial) if part)
     yield f"PLAN: {plan.purpose} {plan.source}".rstrip()

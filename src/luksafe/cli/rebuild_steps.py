@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 from luksafe.cli.app import App
-from luksafe.cli.plans import print_plan
+from luksafe.cli.plans import dry_run_lines, print_plan
 from luksafe.cli.prompts import confirm
 from luksafe.cli.rebuild_options import NewKey
 from luksafe.cli.restore import outcome_to_json
@@ -55,7 +55,7 @@ def _to_device(
 ) -> int:
     plan = final_plan(app.workspace(), volume, known, passphrase, kdf, rehearsal.confidence)
     if not app.quiet and not app.json:
-        print_plan(app, plan, to_stderr=True)
+        print_plan(app, plan)
     plan.refuse_dangers(accepted)
     confirm(app, f"Write this to {plan.target.path}?")
     done, seen = write_to_device(app.workspace(), plan, known, passphrase, app.say)
@@ -118,7 +118,7 @@ def _dry_run(app: App, known: Known, rehearsal: Rehearsal, accepted: list[str]) 
     left = dangers_left(rehearsal.dangers, accepted)
     if rehearsal.plan:
         plan = rehearsal.plan
-        app.emit({**result, "plan": plan.to_json()}, lambda: print_plan(app, plan, to_stderr=False))
+        app.emit({**result, "plan": plan.to_json()}, lambda: dry_run_lines(app, plan, accepted))
     else:
         dangers = [danger.text for danger in rehearsal.dangers]
         app.emit({**result, "dangers": dangers}, lambda: (f"proof: {rehearsal.confidence.text}", *dangers))

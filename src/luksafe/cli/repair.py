@@ -12,7 +12,7 @@ import click
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
 from luksafe.cli.dangers import danger_options
 from luksafe.cli.keys import KeyOptions, key_options
-from luksafe.cli.plans import print_plan
+from luksafe.cli.plans import dry_run_lines, print_plan
 from luksafe.cli.prompts import confirm
 from luksafe.cli.restore import outcome_to_json
 from luksafe.cli.text import human_size
@@ -74,7 +74,7 @@ def command(
     if dry_run:
         return _report_plan(app, planned, planned.plan, accepted)
     if not app.quiet and not app.json:
-        print_plan(app, planned.plan, to_stderr=True)
+        print_plan(app, planned.plan)
     planned.plan.refuse_dangers(accepted)
     confirm(app, f"Write this to {planned.plan.target.path}?")
     done = apply(planned.plan, workspace, allow_in_use="--allow-in-use" in accepted, say=app.say)
@@ -105,7 +105,7 @@ def _print_nothing(device: str, planned: RepairPlan) -> None:
 
 
 def _report_plan(app: App, planned: RepairPlan, plan: WritePlan, accepted: list[str]) -> int:
-    app.emit({**planned.to_json(), "done": False}, lambda: print_plan(app, plan, to_stderr=False))
+    app.emit({**planned.to_json(), "done": False}, lambda: dry_run_lines(app, plan, accepted))
     return Refused.exit_status if plan.dangers_left(accepted) else 0
 
 

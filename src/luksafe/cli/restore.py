@@ -9,7 +9,7 @@ import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.dangers import danger_options
-from luksafe.cli.plans import print_plan
+from luksafe.cli.plans import dry_run_lines, print_plan
 from luksafe.cli.prompts import confirm
 from luksafe.cli.text import human_size
 from luksafe.errors import Refused
@@ -32,10 +32,10 @@ def command(app: App, backup: str, device: str, dry_run: bool, accepted: list[st
     workspace = app.workspace()
     planned = plan(workspace, backup, device)
     if dry_run:
-        app.emit({"plan": planned.to_json()}, lambda: print_plan(app, planned, to_stderr=False))
+        app.emit({"plan": planned.to_json()}, lambda: dry_run_lines(app, planned, accepted))
         return Refused.exit_status if planned.dangers_left(accepted) else 0
     if not app.quiet and not app.json:
-        print_plan(app, planned, to_stderr=True)
+        print_plan(app, planned)
     planned.refuse_dangers(accepted)
     confirm(app, f"Write this to {planned.target.path}?")
     done = apply(planned, workspace, allow_in_use="--allow-in-use" in accepted, say=app.say)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
-from luksafe.cli.plans import print_plan
+from luksafe.cli.plans import dry_run_lines, print_plan
 from luksafe.cli.prompts import confirm
 from luksafe.cli.restore import outcome_to_json
 from luksafe.cli.text import count, table
@@ -45,10 +45,10 @@ def command(
     flags = {CHANGED_FLAG: allow_changed, IN_USE_FLAG: allow_in_use}
     accepted = [flag for flag, is_given in flags.items() if is_given]
     if dry_run:
-        app.emit(_to_json(planned), lambda: print_plan(app, planned.write, to_stderr=False))
+        app.emit(_to_json(planned), lambda: dry_run_lines(app, planned.write, accepted))
         return Refused.exit_status if planned.write.dangers_left(accepted) else 0
     if not app.quiet and not app.json:
-        print_plan(app, planned.write, to_stderr=True)
+        print_plan(app, planned.write)
     if planned.is_needless:
         note_outcome(workspace, planned)
         app.emit(
