@@ -19,6 +19,8 @@ from luksafe.errors import DamagedInput
 ALIGNMENT_BYTES = 4
 PAGE_BYTES = 4096
 MOST_RANGES = 1 << 20
+_MOST_TIMES = 16
+"""So often may the same bytes of a file count as RAM: page tables map some of it several times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class MemoryImage(Protocol):
 def arrange_ranges(ranges: Iterable[RamRange], file_bytes: int) -> tuple[RamRange, ...]:
     """Sort by address, cut to what the file holds and to whole words, join neighbours, drop what is empty.
 
-    Raises ``DamagedInput`` when there are more than a million.
+    Raises ``DamagedInput`` when there are more than a million, or they make far more of the file than it holds.
     """
     out: list[RamRange] = []
     for count, each in enumerate(sorted(ranges, key=lambda r: (r.address, r.position))):
@@ -69,6 +71,8 @@ def arrange_ranges(ranges: Iterable[RamRange], file_bytes: int) -> tuple[RamRang
         if out and _joins(out[-1], cut):
             cut = RamRange(out[-1].address, out[-1].position, out.pop().size_bytes + size)
         out.append(cut)
+    if sum(each.size_bytes for each in out) > _MOST_TIMES * file_bytes:
+        raise DamagedInput("the memory image counts the same bytes as memory again and again")
     return tuple(out)
 
 

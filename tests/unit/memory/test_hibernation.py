@@ -95,3 +95,10 @@ def test_a_map_that_leads_back_to_itself_ends(tmp_path: Path) -> None:
     loop = struct.pack("<511QQ", *[3] * 511, 2)
     (tmp_path / "swap").write_bytes(swap_area({2: loop, 3: bytes(PAGE)}, signature=HIBERNATED, first_map=2))
     assert open_memory(tmp_path / "swap").size_bytes == 0
+
+
+def test_an_empty_map_that_leads_to_itself_ends(tmp_path: Path) -> None:
+    endless = bytes(PAGE - 8) + struct.pack("<Q", 1)
+    (tmp_path / "swap").write_bytes(swap_area({1: endless}, signature=HIBERNATED, first_map=1))
+    with pytest.raises(DamagedInput, match="no map"):
+        open_memory(tmp_path / "swap")

@@ -35,6 +35,13 @@ def test_too_many_ranges_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         arrange_ranges([RamRange(8 * n, 8 * n, 4) for n in range(4)], 100)
 
 
+def test_bytes_that_count_as_memory_again_and_again_are_an_error() -> None:
+    twice = [RamRange(n << 30, 0, 100) for n in range(2)]
+    assert len(arrange_ranges(twice, 100)) == 2
+    with pytest.raises(DamagedInput, match="again and again"):
+        arrange_ranges([RamRange(n << 30, 0, 100) for n in range(50)], 100)
+
+
 def test_reading_spans_ranges_and_ends_in_zeros(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(range(100)))

@@ -53,6 +53,8 @@ def read_map(reader: Reader, first_map: int) -> array[int]:
         entries = array("Q", reader.read_at(at * PAGE_BYTES, PAGE_BYTES).ljust(PAGE_BYTES, b"\0"))
         at = entries.pop()
         used = entries.index(0) if 0 in entries else _MAP_ENTRIES
+        if not used:
+            break  # nothing follows it; a damaged one that leads to itself would never end
         pages.extend(entries[:used])
     if not pages:
         raise DamagedInput("the hibernation image has no map of its pages", hint="Read it as a raw image.")
