@@ -10,6 +10,9 @@ from cli.test_rebuild import CHEAP, NEW_PASSPHRASE, STATED, opens, options, volu
 from cli.test_restore_undo import vfat_over
 from generators.headers import PASSPHRASE, VOLUME_KEY, luks2_image, seeded_bytes, with_document
 
+from luksafe.crypto.sectors import sector_cipher
+from luksafe.secret import SecretBytes
+
 UNKNOWN = ("--allow-unproven", "--allow-unknown-device", "--allow-noise")
 """What may be added where nothing proves the key: these are not what is looked at here."""
 
@@ -38,6 +41,21 @@ def test_a_device_in_reencryption(world: World, rebuild: Any) -> None:
     assert (ran.status, ran.json["error"]["code"]) == (14, "in-reencryption")
     assert "add --allow-reencryption" in ran.err
     assert disk.read_bytes() == image
+
+
+def test_data_of_another_iv_are_noise_and_no_command_leads_to_them(world: World, rebuild: Any) -> None:
+    cipher = sector_cipher("aes-cbc-essiv:sha256", SecretBytes(VOLUME_KEY[:32]), sector_size=512)
+    (world.folder / "vk").write_bytes(VOLUME_KEY[:32])
+    plain = b"".join(bytes([number % 251]) * 512 for number in range(2048))
+    disk = world.image(data=bytes(1 << 20) + bytes(cipher.encrypt(plain, 0)))
+    wrong = options({**STATED, "--cipher": "aes-cbc-plain64"})
+    ran = rebuild(*wrong, "--yes")
+    assert (ran.status, ran.json["error"]["code"]) == (14, "data-noise"), ran.err
+    shown = world.process("rebuild", disk, "--volume-key-file", world.folder / "vk", *wrong, "--dry-run")
+    assert shown.status == 14
+    assert "next: give another key or other parameters" in shown.out
+    right = options({**STATED, "--cipher": "aes-cbc-essiv:sha256"})
+    assert rebuild(*right, "--yes").status == 0
 
 
 def test_a_filesystem_over_data_that_do_not_tell(world: World, rebuild: Any) -> None:

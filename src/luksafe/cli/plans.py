@@ -24,10 +24,16 @@ def print_plan(app: App, plan: WritePlan) -> None:
 
 
 def dry_run_lines(app: App, plan: WritePlan, accepted: Sequence[str]) -> Iterator[str]:
-    """The plan as the result of ``--dry-run``, and the command that writes, with the flags not yet ``accepted``."""
+    """The plan as the result of ``--dry-run``, and the command that writes, with the flags not yet ``accepted``.
+
+    After noise it names none: the header would not fit the data.
+    """
     yield from _lines(app, plan, _TERMINAL_COLUMNS if sys.stdout.isatty() else None)
-    flags = [danger.flag for danger in plan.dangers_left(accepted)]
-    if all(flags):
+    left = plan.dangers_left(accepted)
+    flags = [danger.flag for danger in left]
+    if any(danger.code == "data-noise" for danger in left):
+        yield "next: give another key or other parameters, and look again with --dry-run"
+    elif all(flags):
         yield f"next: {_command_that_writes(app.words, flags)}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Confidence, Kind, Recognised
+from luksafe.probe.sector_starts import have_noisy_starts
 from luksafe.probe.statistics import SectorClass, classify_sectors
 from luksafe.reader import Reader
 
@@ -54,6 +55,8 @@ def recognise_content(reader: Reader) -> Content:
     classes = [SectorClass(n) for n in classify_sectors(start).tolist()]
     found = tuple(sorted(recognise(reader), key=_rank))
     stride = _stride(classes)
+    if stride is None and have_noisy_starts(start):
+        return _noisy(found)
     if found:
         return _known(found, stride)
     return _unknown(reader, classes, stride)
@@ -89,6 +92,12 @@ def _known(found: tuple[Recognised, ...], stride: int | None) -> Content:
     if best.copy == "backup":
         return Content(best.name, f"only a backup is left: {why}", Confidence.LIKELY, True, found)
     return Content(best.name, why, best.confidence, True, found)
+
+
+def _noisy(found: tuple[Recognised, ...]) -> Content:
+    text = "the first 16 bytes of its sectors are noise: the IV of the cipher or the sector size is not the right one"
+    name = found[0].name if found else "unknown-structured"
+    return Content(name, text, Confidence.LIKELY, False, found)
 
 
 def _stride_text(stride: int) -> str:

@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import XTS
 
+from luksafe.crypto.sectors import sector_cipher
 from luksafe.probe.content import recognise_content
 from luksafe.probe.recognised import Confidence
 from luksafe.reader import BytesReader
+from luksafe.secret import SecretBytes
 
 if TYPE_CHECKING:
     from conftest import Corpus
@@ -54,6 +56,20 @@ def test_a_wrong_sector_size_is_noticed(id_: str, written: int, read: int, tmp_p
     content = recognise_content(BytesReader(xts(encrypted, read, False)))
     assert content.plausible is False, content
     assert "sector size" in content.why
+
+
+@pytest.mark.parametrize("id_", IDS)
+@pytest.mark.parametrize(("read_as", "size"), [("aes-cbc-essiv:sha256", 512), ("aes-cbc-plain64", 4096)])
+def test_a_wrong_iv_of_a_chained_cipher_is_noticed(id_: str, read_as: str, size: int, tmp_path: Path) -> None:
+    """Only the first block of each sector is noise then."""
+    path = make(next(m for m in MAKERS if m.id == id_), tmp_path / "image")
+    plain = path.read_bytes()[: MIB + 65536]
+    plain += bytes(-len(plain) % 4096)
+    key = SecretBytes(KEY[:32])
+    written = sector_cipher("aes-cbc-plain64", key, sector_size=512).encrypt(plain, 0)
+    content = recognise_content(BytesReader(bytes(sector_cipher(read_as, key, sector_size=size).decrypt(written, 0))))
+    assert content.plausible is False, content
+    assert "the IV of the cipher or the sector size" in content.why
 
 
 @pytest.mark.parametrize(
