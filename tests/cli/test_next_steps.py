@@ -72,6 +72,15 @@ def test_the_flags_of_a_dry_run_go_where_it_stood_and_only_those_that_are_missin
     assert plan.out.splitlines()[-1] == " ".join([command, flags[0], "header.img", str(disk), *flags[1:]])
 
 
+def test_a_device_without_backups_is_named_and_how_to_make_one(world: World) -> None:
+    assert world.run("list").out == "no backups yet\nnext: luksafe backup DEVICE   (or: luksafe backup --all)\n"
+    assert world.run("backup", world.luks1()).status == 0
+    disk = world.image("my disk.img", luks2_image(uuid="00000000-0000-0000-0000-000000000000") + bytes(1 << 20))
+    assert world.run("list", disk).out == f"no backups of {disk}\nnext: luksafe backup '{disk}'\n"
+    empty = world.image("empty.img", bytes(1 << 20))
+    assert world.run("list", empty).out == f"no backups of {empty}\nnext: luksafe diagnose {empty}\n"
+
+
 def test_a_store_that_is_there_already_is_named(world: World, tmp_path: Path) -> None:
     world.run("stores", "add", "x", tmp_path / "one")
     for name, folder in (("x", "two"), ("y", "one")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--forgotten", is_flag=True, help="Show forgotten backups too.")
 def command(app: App, target: str | None, forgotten: bool) -> int:
     """List volumes, their backups and packets; with TARGET (a device, UUID, label or backup) those of one volume."""
-    uuid = _uuid(app, target) if target else None
+    uuid, remedy = _volume(app, target) if target else (None, "backup DEVICE   (or: luksafe backup --all)")
     try:
         with app.workspace().open_vault() as vault:
             backups = vault.backups(uuid, with_forgotten=forgotten)
@@ -40,7 +41,7 @@ def command(app: App, target: str | None, forgotten: bool) -> int:
             "wanted_copies": wanted,
             "packets": [plain(packet) for packet in packets],
         },
-        lambda: _print(app, backups, wanted, packets),
+        lambda: _print(app, backups, wanted, packets, "yet" if target is None else f"of {target}", remedy),
     )
     return 0
 
@@ -67,16 +68,20 @@ def to_json(backup: Backup) -> Json:
     }
 
 
-def _uuid(app: App, target: str) -> str:
-    """The volume that a target is of; a UUID that no backup or file has stands for itself."""
+def _volume(app: App, target: str) -> tuple[str, str]:
+    """The volume that a target is of, and the command that helps where it has no backup.
+
+    A UUID that no backup or file has stands for itself.
+    """
     workspace = app.workspace()
     try:
         with open_target(workspace, target) as opened:
-            return uuid_of(opened.inspection)
+            verb = "backup" if opened.inspection.header else "diagnose"
+            return uuid_of(opened.inspection), f"{verb} {shlex.quote(target)}"
     except NotFound:
         with workspace.open_vault() as vault:
             if any(b.record.uuid.lower() == target.lower() for b in vault.backups(with_forgotten=True)):
-                return target
+                return target, "backup DEVICE"
         raise
 
 
@@ -85,9 +90,11 @@ def _active(backup: Backup) -> list[Json]:
     return [s for s in slots if isinstance(s, dict) and s.get("state") not in (None, "inactive")]
 
 
-def _print(app: App, backups: Sequence[Backup], wanted: int, packets: Sequence[PacketSummary]) -> None:
+def _print(
+    app: App, backups: Sequence[Backup], wanted: int, packets: Sequence[PacketSummary], of: str, remedy: str
+) -> None:
     if not backups:
-        click.echo("no backups yet")
+        click.echo(f"no backups {of}")
     now = app.workspace().now()
     for uuid in dict.fromkeys(backup.record.uuid for backup in backups):
         of_volume = [backup for backup in backups if backup.record.uuid == uuid]
@@ -111,7 +118,7 @@ def _print(app: App, backups: Sequence[Backup], wanted: int, packets: Sequence[P
         click.echo(f"{uuid or '(no UUID)'}  no backup of its header")
         _print_packets([packet for packet in packets if packet.uuid == uuid], uuid, now)
     if not backups:
-        click.echo("next: luksafe backup DEVICE   (or: luksafe backup --all)")
+        click.echo(f"next: luksafe {remedy}")
 
 
 def _print_packets(packets: Sequence[PacketSummary], uuid: str, now: datetime) -> None:
