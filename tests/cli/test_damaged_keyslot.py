@@ -136,3 +136,17 @@ def test_zeros_in_a_keyslot_are_said_without_any_backup_and_by_the_first_one(wor
     assert found["destroyed-keyslot"]["next"] == f"luksafe diagnose {disk}"
     assert notes == ["destroyed-keyslot"]
     assert world.run("backup", disk, "--json").json["backups"][0]["destroyed_keyslots"] == [0]
+
+
+def test_repair_points_to_diagnose_where_a_keyslot_is_destroyed_and_the_rest_whole(world: World) -> None:
+    disk = world.image(data=luks2_image() + DATA)
+    whole = world.run("repair", disk)
+    assert (whole.status, f"luksafe diagnose {disk}" in whole.out) == (0, True)
+    with disk.open("r+b") as out:
+        out.seek(AT)
+        out.write(bytes(512))
+    ran = world.run("repair", disk, "--dry-run")
+    assert ran.status == 10
+    assert f"the key material of keyslot 0 of {disk} is destroyed" in ran.out
+    assert f"next: luksafe diagnose {disk}" in ran.out
+    assert world.run("repair", disk, "--json").json["destroyed_keyslots"] == [0]

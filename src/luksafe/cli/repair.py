@@ -19,6 +19,7 @@ from luksafe.cli.text import human_size
 from luksafe.errors import Refused
 from luksafe.luks.inspection import Inspection
 from luksafe.luks.repair.effort import Effort
+from luksafe.ops.keyslot_health import destroyed_words
 from luksafe.ops.repair import FLAG_HELP, RepairPlan, RepairRequest, plan_repair
 from luksafe.ops.restore import look_again
 from luksafe.ops.write.apply import Applied, apply
@@ -87,21 +88,27 @@ def command(
 def _report_nothing(app: App, device: str, planned: RepairPlan) -> int:
     """Nothing to write: because nothing is wrong, or because nothing here can mend it."""
     app.emit({**planned.to_json(), "done": False}, lambda: _print_nothing(device, planned))
-    return EXIT_NEGATIVE if planned.outcome.left else 0
+    return EXIT_NEGATIVE if planned.outcome.left or planned.destroyed else 0
 
 
 def _print_nothing(device: str, planned: RepairPlan) -> None:
-    if not planned.outcome.left:
-        click.echo(f"{device}: nothing to repair, as far as the header itself can tell")
-        for name in planned.wipeable:
-            click.echo(f"  a {name} signature lies in unused bytes; blkid may report it instead of LUKS")
-            click.echo(f"  next: luksafe repair {device} --wipe-signature {name}")
+    if planned.outcome.left:
+        click.echo(f"{device}: cannot be repaired")
+        for text in planned.outcome.left:
+            click.echo(f"  {text}")
+        for text in planned.outcome.helps:
+            click.echo(f"  next: {text}")
         return
-    click.echo(f"{device}: cannot be repaired")
-    for text in planned.outcome.left:
-        click.echo(f"  {text}")
-    for text in planned.outcome.helps:
-        click.echo(f"  next: {text}")
+    if planned.destroyed:
+        click.echo(f"{device}: nothing to repair in the metadata, and a keyslot is lost")
+        click.echo(f"  {destroyed_words(planned.destroyed, device)}, and no repair brings it back")
+        click.echo(f"  next: luksafe diagnose {device}   (what still opens it, and which backup has the keyslot)")
+    else:
+        click.echo(f"{device}: nothing to repair, as far as the header itself can tell")
+        click.echo(f"  if a passphrase is not accepted: luksafe diagnose {device}")
+    for name in planned.wipeable:
+        click.echo(f"  a {name} signature lies in unused bytes; blkid may report it instead of LUKS")
+        click.echo(f"  next: luksafe repair {device} --wipe-signature {name}")
 
 
 def _report_plan(app: App, planned: RepairPlan, plan: WritePlan, accepted: list[str]) -> int:

@@ -68,6 +68,8 @@ class RepairPlan:
     plan: WritePlan | None
     wipeable: tuple[str, ...] = ()
     """Foreign signatures in unused bytes, which ``--wipe-signature`` takes out."""
+    destroyed: tuple[int, ...] = ()
+    """Where nothing is written: the keyslots whose key material is destroyed, which no repair brings back."""
 
     def to_json(self) -> dict[str, Any]:
         """Proposals, what is left, what helps, and the plan."""
@@ -79,6 +81,7 @@ class RepairPlan:
             "left": list(self.outcome.left),
             "helps": list(self.outcome.helps),
             "wipeable_signatures": list(self.wipeable),
+            "destroyed_keyslots": list(self.destroyed),
             "plan": self.plan.to_json() if self.plan else None,
         }
 
@@ -111,8 +114,11 @@ def plan_repair(workspace: Workspace, device: str, request: RepairRequest, effor
             outcome = replace(outcome, proposals=tuple(propose_wipe(reader, name) for name in request.wipe))
         if request.keyslot is not None:
             outcome = _with_keyslot(reader, outcome, request, effort)
-        plan = make_plan(facts, reader, outcome, request) if outcome.proposals else None
-        return RepairPlan(outcome, plan, tuple(wipeable_signatures(reader, inspect(reader))) if plan is None else ())
+        if outcome.proposals:
+            return RepairPlan(outcome, make_plan(facts, reader, outcome, request))
+        seen = inspect(reader)
+        destroyed = destroyed_keyslots(reader, seen.header) if seen.header else ()
+        return RepairPlan(outcome, None, tuple(wipeable_signatures(reader, seen)), destroyed)
 
 
 def _from_sources(reader: Reader, outcome: Outcome, request: RepairRequest, random_bytes: RandomBytes) -> Outcome:
