@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
 from functools import update_wrapper
 from pathlib import Path
@@ -37,6 +37,7 @@ class App:
     no_color: bool = False
     words: tuple[str, ...] = ()
     """The command line as it was typed, without the name of the program."""
+    warned: set[str] = field(default_factory=set)
 
     _current: ClassVar[App | None] = None
 
@@ -75,7 +76,7 @@ class App:
         from luksafe.ops.workspace import Workspace  # `--help` needs none
 
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "luksafe"
-        return Workspace(self.vault_home(), state_folder=state)
+        return Workspace(self.vault_home(), state_folder=state, warn=self.warn_once)
 
     @property
     def is_colored(self) -> bool:
@@ -99,6 +100,12 @@ class App:
         """A warning, to stderr, always."""
         label = click.style("warning:", fg="yellow") if self._stderr_is_colored() else "warning:"
         click.echo(f"{label} {text}", err=True)
+
+    def warn_once(self, text: str) -> None:
+        """A warning that several parts of one run may have; told the first time."""
+        if text not in self.warned:
+            self.warned.add(text)
+            self.warn(text)
 
     def report_error(self, error: LuksafeError) -> int:
         """Print an error and its hint to stderr (with ``--json`` the object to stdout as well); gives the status."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from luksafe.crypto.kdf import KdfLimits
 from luksafe.device.source import open_source
-from luksafe.errors import KeyRejected, LuksafeError, NotFound
+from luksafe.errors import KeyRejected, LuksafeError
 from luksafe.luks.compact import capture
 from luksafe.luks.model import Header
 from luksafe.luks.unlock import Unlocked, unlock, verify_volume_key
@@ -87,11 +87,8 @@ def stored_id(workspace: Workspace, target: Target) -> str:
     """The id of the backup that has this very header, empty when the vault has none: its proof is proven with it."""
     image = capture(target.reader, target.inspection).image
     wanted = image_id(hashlib.sha256(image).hexdigest())
-    try:
-        with workspace.open_vault() as vault:
-            ids = [backup.id for backup in vault.backups(uuid_of(target.inspection))]
-    except NotFound:
-        return ""
+    with workspace.vault_if_readable() as vault:
+        ids = [backup.id for backup in vault.backups(uuid_of(target.inspection))] if vault else []
     return next((found for found in ids if base_id(found) == wanted), "")
 
 

@@ -10,7 +10,6 @@ from luksafe.device.identity import describe
 from luksafe.device.lock import metadata_lock
 from luksafe.device.source import open_source
 from luksafe.device.usage import find_uses
-from luksafe.errors import NotFound
 from luksafe.luks.compact import capture
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection, inspect
@@ -66,13 +65,9 @@ def _source(workspace: Workspace, target: Target) -> RestoreSource:
 def _contradicted(workspace: Workspace, target: Target) -> tuple[Contradicted, ...]:
     """The keyslots of what is restored that a proven backup of the vault shows to be damaged."""
     header = target.inspection.require_header()
-    try:
-        vault = workspace.open_vault()
-    except NotFound:
-        return ()
-    with vault:
+    with workspace.vault_if_readable() as vault:
         # what is proven itself is among its witnesses, and agrees
-        witnesses = find_witnesses(vault, header.uuid)
+        witnesses = find_witnesses(vault, header.uuid) if vault else []
     return tuple(found for found in find_contradicted(header, target.reader, witnesses) if found.is_proven)
 
 

@@ -42,11 +42,7 @@ class UndoPlan:
 
 def interrupted_entry(workspace: Workspace, target_key: str) -> UndoEntry | None:
     """The latest write to a device that may have been interrupted; None when there is none, or no vault."""
-    try:
-        entries = find_entries(workspace, target_key)
-    except NotFound:
-        return None
-    latest = next(iter(entries), None)
+    latest = next(iter(find_entries(workspace, target_key)), None)
     return latest if latest is not None and latest.state is UndoState.PENDING else None
 
 

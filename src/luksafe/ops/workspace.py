@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from luksafe import __version__
+from luksafe.errors import LuksafeError, NotFound
 
 if TYPE_CHECKING:
     from luksafe.vault.vault import Vault
@@ -20,11 +22,16 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _say_nothing(text: str) -> None:
+    """Where nobody listens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
     """Where the vault is, what time it is, where random bytes come from, who we are.
 
-    ``state_folder`` is the second place for what a write replaces when no store is connected.
+    ``state_folder`` is the second place for what a write replaces when no store is connected; ``warn`` takes what the
+    user should hear though the operation goes on.
     """
 
     vault_home: Path
@@ -33,6 +40,7 @@ class Workspace:
     state_folder: Path = Path("~/.local/state/luksafe")
     host: str = ""
     tool: str = f"luksafe {__version__}"
+    warn: Callable[[str], None] = _say_nothing
 
     @property
     def host_name(self) -> str:
@@ -44,3 +52,19 @@ class Workspace:
         from luksafe.vault.vault import Vault  # costs start-up time, and `show IMAGE` needs no vault
 
         return Vault.open(self.vault_home, random=self.random_bytes, create=create)
+
+    @contextmanager
+    def vault_if_readable(self) -> Iterator[Vault | None]:
+        """The vault where it helps and is not needed: None without one, or with a warning where it cannot be read."""
+        try:
+            vault = self.open_vault()
+        except NotFound:
+            vault = None
+        except LuksafeError as error:
+            self.warn(f"going on without the vault: {error}" + (f" ({error.hint})" if error.hint else ""))
+            vault = None
+        try:
+            yield vault
+        finally:
+            if vault is not None:
+                vault.close()

@@ -52,8 +52,8 @@ def find_known_backups(
     """
     uuids = {copy.uuid.lower() for i in inspections for copy in i.copies if copy.uuid}
     try:
-        with workspace.open_vault() as vault:
-            found = list(_find(vault, start, uuids, device, itself.id if itself else ""))
+        with workspace.vault_if_readable() as vault:
+            found = list(_find(vault, start, uuids, device, itself.id if itself else "")) if vault else []
     except LuksafeError:
         return ()
     return tuple(sorted(found, key=lambda k: (not k.is_current, k.by != "uuid", -k.seqid)))

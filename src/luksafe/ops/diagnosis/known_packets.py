@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from luksafe.errors import LuksafeError
 from luksafe.luks.inspection import Inspection
 from luksafe.ops.diagnosis.known_backups import KnownBackup
-from luksafe.ops.escrow.found import FoundPacket, packets_in_vault
+from luksafe.ops.escrow.found import FoundPacket, readable
 from luksafe.ops.workspace import Workspace
 
 MOST_STRANGERS = 6
@@ -43,7 +43,8 @@ def find_known_packets(
     uuids = {copy.uuid.lower() for i in inspections for copy in i.copies if copy.uuid}
     uuids |= {backup.uuid.lower() for backup in backups if backup.uuid}
     try:
-        found = packets_in_vault(workspace)
+        with workspace.vault_if_readable() as vault:
+            found = list(readable(vault.packets())) if vault else []
     except LuksafeError:
         return ()
     known = [_known(packet, uuids) for packet in sorted(found, key=_made, reverse=True)]

@@ -58,12 +58,10 @@ def vault_headers(workspace: Workspace, facts: DeviceFacts, uuids: Iterable[str]
     Only current ones: an older backup holds keyslots that were removed since.
     """
     wanted = sorted({uuid for uuid in uuids if uuid})
-    try:
-        vault = workspace.open_vault()
-    except LuksafeError:
-        return []  # none, or one that is broken: that must not be in the way now
-    found = []
-    with vault:
+    found: list[FoundHeader] = []
+    with workspace.vault_if_readable() as vault:
+        if vault is None:
+            return found
         backups = [b for uuid in wanted for b in vault.current(uuid)] or list(backups_of_device(vault, facts))
         for backup in backups:
             try:

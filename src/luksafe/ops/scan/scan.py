@@ -11,7 +11,7 @@ from pathlib import Path
 
 from luksafe.device.opening import open_storage
 from luksafe.device.source import DeviceReader
-from luksafe.errors import LuksafeError, NotFound, UsageError
+from luksafe.errors import LuksafeError, UsageError
 from luksafe.luks.inspection import inspect
 from luksafe.ops.scan.assemble import assemble
 from luksafe.ops.scan.folder import files_in
@@ -78,11 +78,9 @@ def _open(path: Path) -> Iterator[DeviceReader]:
 def _read_vault(workspace: Workspace) -> _Vault:
     """The headers in the vault, if there is one; a damaged backup is left out."""
     found = _Vault()
-    try:
-        vault = workspace.open_vault()
-    except NotFound:
-        return found
-    with vault:
+    with workspace.vault_if_readable() as vault:
+        if vault is None:
+            return found
         for backup in vault.backups():
             found.records.append(backup.record)
             try:

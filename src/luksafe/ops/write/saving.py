@@ -101,9 +101,12 @@ def read_entry(workspace: Workspace, entry: UndoEntry) -> list[Replacement]:
 
 @contextmanager
 def open_places(workspace: Workspace, *, create: bool = False) -> Iterator[Sequence[tuple[Path, UndoLog]]]:
-    """The undo logs: of the vault, of every store that is here, and of the user's state folder."""
-    with workspace.open_vault(create=create) as vault:
-        folders = [store.folder for store in vault.stores if isinstance(store, FolderStore)]
+    """The undo logs: of the vault, of every store that is here, and of the user's state folder.
+
+    Without a vault that can be read the last one is left; with ``create``, for a write, that raises.
+    """
+    with workspace.open_vault(create=True) if create else workspace.vault_if_readable() as vault:
+        folders = [store.folder for store in vault.stores if isinstance(store, FolderStore)] if vault else []
         extra = _state_folder(workspace, create=create)
         try:
             yield [(folder.path, UndoLog(folder)) for folder in ([*folders, extra] if extra else folders)]
