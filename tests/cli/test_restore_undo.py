@@ -145,7 +145,7 @@ def test_a_backup_with_a_destroyed_keyslot(world):
     backup = world.run("backup", disk, "--json").json["backups"][0]["id"]
     refused = world.run("restore", backup, disk, "--yes")
     assert refused.status == 14
-    assert "keyslot 0 is destroyed" in refused.err
+    assert "keyslot 0 of the backup is destroyed" in refused.err
     assert "--allow-damaged-backup" in refused.err
 
 

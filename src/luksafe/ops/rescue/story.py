@@ -104,8 +104,8 @@ def tell(diagnosis: Diagnosis, facts: Facts) -> Iterator[str]:
         yield "The vault has no backup of this header."
     if left := len(facts.packets) - len(to_offer(facts.packets)):
         yield (
-            f"Whose keys the escrow packets in the vault hold, nothing tells; {left} more than are named below: 'luksafe"
-            " escrow show' lists them all, and 'luksafe escrow apply' takes any of them."
+            f"Whose keys the escrow packets in the vault hold, nothing tells; {left} more than are named below:"
+            " 'luksafe escrow show' lists them all, and 'luksafe escrow apply' takes any of them."
         )
 
 
