@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, Self
 
 import click
 
+from luksafe.cli.terminal import echo
 from luksafe.errors import LuksafeError
 
 if TYPE_CHECKING:
@@ -89,17 +90,17 @@ class App:
             click.echo(to_json(result))
             return
         for line in render() or ():
-            click.echo(line)
+            echo(line)
 
     def say(self, text: str) -> None:
         """Prose about what is going on, to stderr; silent with ``-q``."""
         if not self.quiet:
-            click.echo(text, err=True)
+            echo(text, err=True)
 
     def warn(self, text: str) -> None:
         """A warning, to stderr, always."""
         label = click.style("warning:", fg="yellow") if self._stderr_is_colored() else "warning:"
-        click.echo(f"{label} {text}", err=True)
+        echo(f"{label} {text}", err=True)
 
     def warn_once(self, text: str) -> None:
         """A warning that several parts of one run may have; told the first time."""
@@ -110,9 +111,9 @@ class App:
     def report_error(self, error: LuksafeError) -> int:
         """Print an error and its hint to stderr (with ``--json`` the object to stdout as well); gives the status."""
         label = click.style("luksafe:", fg="red", bold=True) if self._stderr_is_colored() else "luksafe:"
-        click.echo(f"{label} {error}", err=True)
+        echo(f"{label} {error}", err=True)
         if error.hint:
-            click.echo(f"  next: {error.hint}", err=True)
+            echo(f"  next: {error.hint}", err=True)
         self.emit_error(error)
         return error.exit_status
 

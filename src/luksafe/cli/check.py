@@ -7,6 +7,7 @@ import click
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, plain, verb
 from luksafe.cli.packet_lines import packet_lines
 from luksafe.cli.targets import header_option
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import bad, good
 from luksafe.errors import NotFound
 from luksafe.ops.check import CheckReport, Reason, VolumeCheck, check_devices, every_device
@@ -39,20 +40,20 @@ def _print(app: App, report: CheckReport) -> None:
     for volume in report.volumes:
         _print_volume(app, volume)
     for reason in report.stores:
-        click.echo(f"store {reason.text}")
-        click.echo(f"  next: {reason.next}")
+        echo(f"store {reason.text}")
+        echo(f"  next: {reason.next}")
 
 
 def _print_volume(app: App, volume: VolumeCheck) -> None:
     paint = good if volume.state == "safe" else bad
     state = paint(volume.state.upper(), colored=app.is_colored)
-    click.echo(f"{state}  {volume.device}  {volume.uuid}")
+    echo(f"{state}  {volume.device}  {volume.uuid}")
     if volume.backup_id:
         proven = f"proven {volume.proven}" if volume.proven else "never proven"
         have = f"{len(volume.copies)} of {volume.wanted_copies} copies"
-        click.echo(f"  backup {volume.backup_id[:12]}, {have} ({', '.join(volume.copies) or 'none'}), {proven}")
+        echo(f"  backup {volume.backup_id[:12]}, {have} ({', '.join(volume.copies) or 'none'}), {proven}")
     for line in packet_lines(volume.packets, volume.uuid, app.workspace().now()):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     for reason in volume.reasons:
         _print_reason(reason)
     for note in volume.notes:
@@ -60,6 +61,6 @@ def _print_volume(app: App, volume: VolumeCheck) -> None:
 
 
 def _print_reason(reason: Reason, label: str = "") -> None:
-    click.echo(f"  - {label}{reason.text}")
+    echo(f"  - {label}{reason.text}")
     if reason.next:
-        click.echo(f"      next: {reason.next}")
+        echo(f"      next: {reason.next}")

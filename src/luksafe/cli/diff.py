@@ -6,6 +6,7 @@ import click
 
 from luksafe.cli.app import EXIT_NEGATIVE, App, verb
 from luksafe.cli.show import raise_with_result
+from luksafe.cli.terminal import echo
 from luksafe.luks.compare import compare, same_volume_key
 from luksafe.ops.target import Target, open_target
 
@@ -39,10 +40,10 @@ def _same_key(before: Target, after: Target) -> bool | None:
 
 def _print(before: Target, after: Target, changes: list[str], same_key: bool | None) -> None:
     if not changes:
-        click.echo(f"{before.description} and {after.description} say the same")
+        echo(f"{before.description} and {after.description} say the same")
         return
-    click.echo(f"from {before.description} to {after.description}:")
+    echo(f"from {before.description} to {after.description}:")
     for change in changes:
-        click.echo(f"  {change}")
+        echo(f"  {change}")
     if same_key:
-        click.echo("  the volume key is the same")
+        echo("  the volume key is the same")

@@ -11,6 +11,7 @@ import click
 
 from luksafe.cli.app import App, plain, verb
 from luksafe.cli.packet_lines import packet_lines
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import age_of, dim, good, table
 from luksafe.errors import NotFound
 from luksafe.luks.model import Json
@@ -94,14 +95,14 @@ def _print(
     app: App, backups: Sequence[Backup], wanted: int, packets: Sequence[PacketSummary], of: str, remedy: str
 ) -> None:
     if not backups:
-        click.echo(f"no backups {of}")
+        echo(f"no backups {of}")
     now = app.workspace().now()
     for uuid in dict.fromkeys(backup.record.uuid for backup in backups):
         of_volume = [backup for backup in backups if backup.record.uuid == uuid]
         of_volume.sort(key=lambda b: (b.is_current, b.record.created), reverse=True)
         label = f'  "{of_volume[0].record.label}"' if of_volume[0].record.label else ""
         device = of_volume[0].record.device.path
-        click.echo(f"{uuid or '(no UUID)'}{label}  {device}")
+        echo(f"{uuid or '(no UUID)'}{label}  {device}")
         rows = [_row(app, backup, wanted, now) for backup in of_volume]
         head = ("id", "state", "taken", "host", "format", "slots", "copies", "proven")
         lines = list(table(rows, head, indent=2))
@@ -111,19 +112,19 @@ def _print(
                 line = good(line, colored=colored)
             elif backup is not None:
                 line = dim(line, colored=colored)
-            click.echo(line)
+            echo(line)
         _print_packets([packet for packet in packets if packet.uuid == uuid], uuid, now)
     shown = {backup.record.uuid for backup in backups}
     for uuid in dict.fromkeys(packet.uuid for packet in packets if packet.uuid not in shown):
-        click.echo(f"{uuid or '(no UUID)'}  no backup of its header")
+        echo(f"{uuid or '(no UUID)'}  no backup of its header")
         _print_packets([packet for packet in packets if packet.uuid == uuid], uuid, now)
     if not backups:
-        click.echo(f"next: luksafe {remedy}")
+        echo(f"next: luksafe {remedy}")
 
 
 def _print_packets(packets: Sequence[PacketSummary], uuid: str, now: datetime) -> None:
     for line in packet_lines(packets, uuid, now):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
 
 
 def _row(app: App, backup: Backup, wanted: int, now: datetime) -> tuple[str, ...]:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import shlex
-import sys
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
-
-import click
+from collections.abc import Iterator, Sequence
 
 from luksafe.cli.app import App
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import bad, count, human_size
 from luksafe.ops.write.plan import WritePlan
-
-_TERMINAL_COLUMNS = 79
 
 
 def print_plan(app: App, plan: WritePlan) -> None:
     """Print the plan to stderr, before a question."""
-    width = _TERMINAL_COLUMNS if sys.stderr.isatty() else None
-    for line in _lines(app, plan, width):
-        click.echo(line, err=True)
+    for line in _lines(app, plan):
+        echo(line, err=True)
 
 
 def dry_run_lines(app: App, plan: WritePlan, accepted: Sequence[str]) -> Iterator[str]:
@@ -28,7 +22,7 @@ def dry_run_lines(app: App, plan: WritePlan, accepted: Sequence[str]) -> Iterato
 
     After noise it names none: the header would not fit the data.
     """
-    yield from _lines(app, plan, _TERMINAL_COLUMNS if sys.stdout.isatty() else None)
+    yield from _lines(app, plan)
     left = plan.dangers_left(accepted)
     flags = [danger.flag for danger in left]
     if any(danger.code == "data-noise" for danger in left):
@@ -44,19 +38,7 @@ def _command_that_writes(words: Sequence[str], flags: Sequence[str]) -> str:
     return " ".join(["luksafe", *filter(None, parts)])
 
 
-def _lines(app: App, plan: WritePlan, width: int | None) -> Iterator[str]:
-    for line in _whole_lines(app, plan):
-        yield from _wrapped(line, width)
-
-
-def _wrapped(line: str, width: int | None) -> Iterable[str]:
-    """The line in pieces that a terminal shows without breaking words; as it is where nobody looks."""
-    if width is None or len(click.unstyle(line)) <= width:
-        return [line]
-    return textwrap.wrap(line, width, subsequent_indent=" " * 11, break_long_words=False, break_on_hyphens=False)
-
-
-def _whole_lines(app: App, plan: WritePlan) -> Iterator[str]:
+def _lines(app: App, plan: WritePlan) -> Iterator[str]:
     target = plan.target
     name = " ".join(part for part in (target.model, target.serial) if part)
     yield f"PLAN: {plan.purpose} {plan.source}".rstrip()

@@ -10,6 +10,7 @@ from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
 from luksafe.cli.keys import KeyOptions, key_options
 from luksafe.cli.show import raise_with_result
 from luksafe.cli.targets import header_option, target_argument
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import bad, good
 from luksafe.errors import LuksafeError
 from luksafe.luks.finding import Severity
@@ -77,19 +78,19 @@ def _to_json(report: ProofReport) -> Json:
 
 def _print(app: App, target: Target, report: ProofReport) -> None:
     who = "the volume key" if report.keyslot is None else f"keyslot {report.keyslot}"
-    click.echo(f"{good('proven', colored=app.is_colored)}: {who} opens {target.description}")
-    click.echo(f"  digest {report.digest_id} confirms the volume key")
+    echo(f"{good('proven', colored=app.is_colored)}: {who} opens {target.description}")
+    echo(f"  digest {report.digest_id} confirms the volume key")
     data = report.data
     if not data.checked:
-        click.echo(f"  the data were not looked at: {data.why}")
+        echo(f"  the data were not looked at: {data.why}")
     elif data.makes_sense is False:
-        click.echo(f"  {bad('the data make no sense', colored=app.is_colored)}: {data.why}")
+        echo(f"  {bad('the data make no sense', colored=app.is_colored)}: {data.why}")
     else:
-        click.echo(f"  the data decrypt to: {data.found}")
+        echo(f"  the data decrypt to: {data.found}")
         if app.verbose and data.why:
-            click.echo(f"    because {data.why}")
+            echo(f"    because {data.why}")
     if report.backup_id:
-        click.echo(f"  noted with backup {report.backup_id[:12]}")
+        echo(f"  noted with backup {report.backup_id[:12]}")
     for finding in target.inspection.findings:
         if finding.severity is not Severity.INFO:
-            click.echo(f"  {finding.severity.value}: {finding.text}")
+            echo(f"  {finding.severity.value}: {finding.text}")

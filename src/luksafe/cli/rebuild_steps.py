@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 
 from luksafe.cli.app import App
@@ -37,7 +36,7 @@ def carry_out(
     if dry_run:
         return _dry_run(app, known, rehearsal, accepted)
     refuse_dangers(rehearsal.dangers, accepted)
-    app.say(textwrap.fill(f"proof of the key: {rehearsal.confidence.text}", 79, subsequent_indent="  "))
+    app.say(f"proof of the key: {rehearsal.confidence.text}")
     with new_key.passphrase(f"{volume.device} ({known.parameters.uuid})") as passphrase:
         if to_file is not None:
             return _to_file(app, volume, known, rehearsal, passphrase, kdf, to_file)

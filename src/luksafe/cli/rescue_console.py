@@ -9,6 +9,7 @@ import click
 
 from luksafe.cli.app import App
 from luksafe.cli.prompts import ask
+from luksafe.cli.terminal import fit
 from luksafe.cli.text import bad, good
 from luksafe.ops.rescue.model import Outlook, Step, Way
 
@@ -31,12 +32,13 @@ class Console:
         self.line(click.style(title, bold=True) if self._colored else title)
 
     def line(self, text: str = "") -> None:
-        """One line; waits for Enter when the screen is full."""
-        if self._room <= 1:
-            ask("-- Enter shows more --")
-            self._room = _LINES
-        self._room -= 1
-        click.echo(text)
+        """One line, broken where it does not fit; waits for Enter when the screen is full."""
+        for part in fit(text):
+            if self._room <= 1:
+                ask("-- Enter shows more --")
+                self._room = _LINES
+            self._room -= 1
+            click.echo(part)
 
     def paragraph(self, text: str, *, indent: int = 0, mark: str = "") -> None:
         """Wrapped text."""

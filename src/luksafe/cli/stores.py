@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, global_options, plain, verb
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import count, table
 from luksafe.errors import UsageError
 from luksafe.vault.backup import Backup
@@ -74,7 +75,7 @@ def add(app: App, name: str, folder: Path) -> int:
     copied = next((len(s.copied) for s in done.stores if s.store == name), 0)
     app.emit(
         {"name": entry.name, "path": entry.path, "id": entry.id, "copied": copied},
-        lambda: click.echo(f"{entry.name}: {entry.path} is a store now, {count(copied, 'file')} copied to it"),
+        lambda: echo(f"{entry.name}: {entry.path} is a store now, {count(copied, 'file')} copied to it"),
     )
     return 0
 
@@ -96,7 +97,7 @@ def remove(app: App, name: str) -> int:
         entry = remove_store(vault.home.folder, name)
     app.emit(
         {"name": entry.name, "path": entry.path},
-        lambda: click.echo(f"{entry.name}: removed; {entry.path} is as it was"),
+        lambda: echo(f"{entry.name}: removed; {entry.path} is as it was"),
     )
     return 0
 
@@ -116,16 +117,16 @@ def check(app: App) -> int:
 def _print_check(report: Check) -> None:
     for store in report.stores:
         whole = count(len(store.intact), "whole backup")
-        click.echo(f"{store.store}: {'level' if store.is_level else 'NOT LEVEL'}, {whole}")
+        echo(f"{store.store}: {'level' if store.is_level else 'NOT LEVEL'}, {whole}")
         for name, state in store.files.items():
             if state is not State.INTACT:
-                click.echo(f"  {state.value}: {name}")
+                echo(f"  {state.value}: {name}")
         for problem in store.problems:
-            click.echo(f"  {problem.name or store.store}: {problem.text}")
+            echo(f"  {problem.name or store.store}: {problem.text}")
         if not store.is_level:
-            click.echo("  next: luksafe sync")
+            echo("  next: luksafe sync")
     for away in report.away:
-        click.echo(f"{away.name}: not here ({away.why})")
+        echo(f"{away.name}: not here ({away.why})")
 
 
 for sub in (add, remove, check):

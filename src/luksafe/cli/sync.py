@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import click
-
 from luksafe.cli.app import EXIT_WARNINGS, App, plain, verb
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import count
 from luksafe.vault.report import StoreSync, Sync
 
@@ -21,15 +20,15 @@ def command(app: App) -> int:
 
 def _print(done: Sync) -> None:
     for store in done.stores:
-        click.echo(f"{store.store}: {_words(store)}")
+        echo(f"{store.store}: {_words(store)}")
         for name in store.healed:
-            click.echo(f"  healed {name}")
+            echo(f"  healed {name}")
         for problem in store.problems:
-            click.echo(f"  problem {problem.name}: {problem.text}")
+            echo(f"  problem {problem.name}: {problem.text}")
     for away in done.away:
-        click.echo(f"{away.name}: not here ({away.why})")
+        echo(f"{away.name}: not here ({away.why})")
         if away.hint:
-            click.echo(f"  next: {away.hint}")
+            echo(f"  next: {away.hint}")
 
 
 def _words(store: StoreSync) -> str:

@@ -162,9 +162,11 @@ def packets_of(vault: Vault, uuid: str | None, live: Header | None = None) -> tu
     stored = vault.packets(uuid)
     if not stored:
         return ()
-    from luksafe.ops.escrow.summary import summarise  # costs start-up time, and few volumes have packets
+    # costs start-up time, and few volumes have packets
+    from luksafe.ops.escrow.found import readable
+    from luksafe.ops.escrow.summary import summarise
 
-    return summarise(stored, live)
+    return summarise(readable(stored), live)
 
 
 def _stale_packets(packets: Sequence[PacketSummary], device: str) -> Iterator[Reason]:

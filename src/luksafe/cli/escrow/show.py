@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
-from luksafe.cli.text import count, table
+from luksafe.cli.packet_lines import packet_line
+from luksafe.cli.text import count
 from luksafe.escrow.recipients.interface import OPEN_WITH
 from luksafe.luks.model import Json
 from luksafe.ops.escrow.found import FoundPacket, find_packet, packets_in_vault
-from luksafe.ops.escrow.summary import sealed_for
+from luksafe.ops.escrow.summary import summarise
 from luksafe.vault.name import is_uuid
 
 
@@ -21,7 +23,7 @@ def command(app: App, packet: str | None) -> int:
     """Say what PACKET is: of which volume, what kind, sealed to whom. Without PACKET, list those of the vault."""
     if packet is None or is_uuid(packet):
         found = packets_in_vault(app.workspace(), packet)
-        app.emit({"packets": [_to_json(each) for each in found]}, lambda: _list(found))
+        app.emit({"packets": [_to_json(each) for each in found]}, lambda: _list(found, app.workspace().now()))
         return 0
     one = find_packet(app.workspace(), packet)
     if one.problem:
@@ -68,19 +70,14 @@ def _to_json(found: FoundPacket) -> Json:
     }
 
 
-def _list(packets: list[FoundPacket]) -> Iterator[str]:
-    head = ("packet", "volume", "holds", "sealed for", "made", "proven")
-    rows = [_row(found) for found in packets]
-    yield from table(rows, head) if rows else ("no packets; next: luksafe escrow save DEVICE --recipient R",)
-
-
-def _row(found: FoundPacket) -> tuple[str, ...]:
-    proven = found.proofs[-1].when[:10] if found.proofs else "never"
-    public = found.public
-    if public is None:
-        return (found.vault_id[:16], "?", "?", found.packet.scheme, "?", proven)
-    kinds = ", ".join(public.kinds)
-    return (public.packet_id, public.uuid, kinds, sealed_for(found), f"{public.when:%Y-%m-%d}", proven)
+def _list(found: list[FoundPacket], now: datetime) -> Iterator[str]:
+    """The packets of each volume under its UUID."""
+    packets = summarise(found)
+    for uuid in dict.fromkeys(packet.uuid for packet in packets):
+        yield uuid or "(volume not known)"
+        yield from (f"  {packet_line(packet, now)}" for packet in packets if packet.uuid == uuid)
+    if not packets:
+        yield "no packets; next: luksafe escrow save DEVICE --recipient R"
 
 
 def _lines(found: FoundPacket) -> Iterator[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from luksafe.errors import LuksafeError
 from luksafe.luks.model import Header
-from luksafe.ops.escrow.found import FoundPacket, readable
+from luksafe.ops.escrow.found import FoundPacket
 from luksafe.ops.escrow.verify import verify_by_notes
-from luksafe.vault.packets import StoredPacket
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +24,13 @@ class PacketSummary:
     stale: str = ""
 
 
-def summarise(stored: Sequence[StoredPacket], header: Header | None = None) -> tuple[PacketSummary, ...]:
-    """All packets that can be read, the latest first; compared with ``header`` by what was noted, not opened."""
-    found = (_summary(packet, header) for packet in readable(stored))
-    return tuple(sorted(found, key=lambda packet: packet.made, reverse=True))
+def summarise(found: Iterable[FoundPacket], header: Header | None = None) -> tuple[PacketSummary, ...]:
+    """Packets, the latest first; compared with ``header`` by what was noted, not opened."""
+    summaries = (_summary(packet, header) for packet in found)
+    return tuple(sorted(summaries, key=lambda packet: packet.made, reverse=True))
 
 
-def sealed_for(found: FoundPacket) -> str:
+def _sealed_for(found: FoundPacket) -> str:
     """For whom, in a few words."""
     public = found.public
     if public is None or not public.recipients:
@@ -48,7 +47,7 @@ def _summary(found: FoundPacket, header: Header | None) -> PacketSummary:
         id=public.packet_id if public else found.vault_id[:16],
         uuid=public.uuid if public else "",
         kinds=tuple(public.kinds) if public else (),
-        sealed_for=sealed_for(found),
+        sealed_for=_sealed_for(found),
         made=f"{public.when:%Y-%m-%dT%H:%M:%SZ}" if public else "",
         verified=found.proofs[-1].when if found.proofs else "",
         stale=_stale(found, header) if header else "",

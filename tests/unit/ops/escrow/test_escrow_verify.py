@@ -20,7 +20,7 @@ from luksafe.escrow.recipients.age import parse_recipient
 from luksafe.luks.inspection import inspect
 from luksafe.luks.model import Json
 from luksafe.luks.seal import seal_keyslot
-from luksafe.ops.escrow.found import FoundPacket
+from luksafe.ops.escrow.found import FoundPacket, readable
 from luksafe.ops.escrow.revoke import plan_revoke, revoke, still_opened
 from luksafe.ops.escrow.summary import summarise
 from luksafe.ops.escrow.verify import PacketVerdict, verify_by_notes, verify_opened
@@ -194,7 +194,7 @@ def test_a_line_for_each_packet(workspace: Workspace, tmp_path: Path) -> None:
         StoredPacket("a" * 32, UUID, Kind.SEALED_AGE, packet.packet.sealed, packet.public.to_bytes(), ("home",)),
         StoredPacket("b" * 32, UUID, Kind.SEALED_AGE, packet.packet.sealed, b"", ("home",), (proof_of(luks2_image()),)),
     ]
-    whole, bare = summarise(stored, header)
+    whole, bare = summarise(readable(stored), header)
     assert (whole.kinds, whole.stale, whole.sealed_for[:6]) == (("passphrase",), "", "x25519")
     assert (bare.id, bare.kinds, bare.sealed_for) == ("b" * 16, (), "age")
     assert bare.stale == "keyslot 0 has another passphrase now"
