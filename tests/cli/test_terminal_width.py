@@ -119,4 +119,4 @@ def test_a_line_is_broken_between_words_and_a_command_is_not() -> None:
     )
     assert fit("'luksafe escrow show' lists them all, " + "and " * 11 + "'luksafe escrow apply' takes any of them")[
         1:
-    ] == ["  'luksafe escrow apply' takes any of them"]
+    ] == ["  and 'luksafe escrow apply' takes any of them"]
