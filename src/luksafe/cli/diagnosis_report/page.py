@@ -37,6 +37,18 @@ td.n{font-variant-numeric:tabular-nums;white-space:nowrap}
 pre{background:#f0f2f5;border-radius:6px;padding:10px 12px;margin:0;white-space:pre-wrap;overflow-wrap:anywhere}
 .avoid{color:#8a5f00;font-weight:600}
 svg{max-width:100%;height:auto}footer{color:#56606b;font-size:13px}
+@media (max-width:640px){
+main{padding:8px 8px 24px}section{padding:12px}
+thead{display:none}table:has(thead th) :is(tbody,tr,td){display:block}
+table:has(thead th) td{border:0;padding:1px 0 1px 88px;white-space:normal;overflow-wrap:anywhere}
+table:has(thead th) tr{border-bottom:1px solid #edeff2;padding:6px 0}
+td[data-name]::before{content:attr(data-name);float:left;margin-left:-88px;color:#56606b;font-weight:400}
+}
+@media print{
+body{background:none}main{padding:0}.verdict{print-color-adjust:exact}
+section{overflow:visible}tr,h2,svg{break-inside:avoid}h2{break-after:avoid}
+td.n{white-space:normal}
+}
 """
 
 
@@ -85,8 +97,12 @@ def _next(diagnosis: Diagnosis) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """``rows`` are cells already escaped, with their tags."""
-    body = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    """``rows`` are cells already escaped, with their tags; where the window is narrow each shows its name before it."""
+    named = (
+        [cell.replace("<td", f"<td data-name='{escape(n)}'", 1) for n, cell in zip(head, row, strict=True)]
+        for row in rows
+    )
+    body = "".join(f"<tr>{''.join(row)}</tr>" for row in (named if head else rows))
     names = "".join(f"<th>{escape(name)}</th>" for name in head)
     return f"<table><thead><tr>{names}</tr></thead><tbody>{body}</tbody></table>" if body else ""
 
