@@ -150,3 +150,20 @@ def test_repair_points_to_diagnose_where_a_keyslot_is_destroyed_and_the_rest_who
     assert f"the key material of keyslot 0 of {disk} is destroyed" in ran.out
     assert f"next: luksafe diagnose {disk}" in ran.out
     assert world.run("repair", disk, "--json").json["destroyed_keyslots"] == [0]
+
+
+def test_where_the_current_backup_is_the_damaged_one_the_proven_one_is_proposed(world: World, proven: Path) -> None:
+    good = id_of(world)
+    damage(proven)
+    assert world.run("backup", proven, "--allow-damaged-keyslot").status == 3
+    with proven.open("r+b") as out:
+        out.write(bytes(32768))
+    restore = f"luksafe restore {good} {proven} --dry-run"
+    assert checked(world, proven)[0]["header-damaged"]["next"] == restore
+    said = world.run("diagnose", proven, "--json").json["next"]
+    assert said[:2] == [f"luksafe prove {good} --data {proven}", restore]
+    assert len([line for line in said if "luksafe restore" in line]) == 1
+    ways = [way["key"] for way in world.run("rescue", proven, "--json").json["ways"]]
+    assert ways.index(f"read:{good}") == 0
+    assert ways.index(f"restore:{good}") == min(n for n, key in enumerate(ways) if key.startswith("restore:"))
+    assert world.run(*restore.split()[1:]).status == 0

@@ -17,7 +17,7 @@ from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection
 from luksafe.luks.model import Header
 from luksafe.luks.tokens import machine_bound_keyslots
-from luksafe.ops.check_match import Match, best_match
+from luksafe.ops.check_match import Match, best_match, to_restore
 from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
 from luksafe.ops.interruption import interruption_words
 from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
@@ -125,13 +125,14 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
         return _without_backup(device, target)
     uuid = current[0].record.uuid
     live = target.inspection.header
-    reasons = list(_device_reasons(workspace, facts, target.inspection, device, uuid))
+    chosen = best_match(vault, current, live, target)
+    witnesses = find_witnesses(vault, uuid)
+    restorable = to_restore(chosen, witnesses)
+    reasons = list(_device_reasons(workspace, facts, target.inspection, device, restorable))
     if len(current) > 1:
         ids = ", ".join(backup.id[:12] for backup in current)
         text = f"which backup is current cannot be told: {ids}"
         reasons.append(Reason("split", text, f"luksafe diff {current[0].id[:12]} {current[1].id[:12]}"))
-    chosen = best_match(vault, current, live, target)
-    witnesses = find_witnesses(vault, uuid) if live else []
     damaged = find_contradicted(live, target.reader, witnesses) if live else ()
     is_whole = not damaged and all(f.severity is Severity.INFO for f in target.inspection.all_findings)
     reasons += _damage_reasons(damaged, device) if damaged else _destroyed_reasons(target, device)
@@ -184,7 +185,7 @@ def backups_of_device(vault: Vault, facts: DeviceFacts) -> list[Backup]:
 
 
 def _device_reasons(
-    workspace: Workspace, facts: DeviceFacts, inspection: Inspection, device: str, uuid: str
+    workspace: Workspace, facts: DeviceFacts, inspection: Inspection, device: str, restorable: str
 ) -> Iterator[Reason]:
     interrupted = interruption_words(workspace, facts)
     if interrupted:
@@ -192,7 +193,7 @@ def _device_reasons(
     yield from _lost_header(device)
     if inspection.header is None:
         text = "the header on the device is damaged or gone: " + "; ".join(f.text for f in inspection.findings)
-        yield Reason("header-damaged", text, f"luksafe restore {uuid} {device} --dry-run")
+        yield Reason("header-damaged", text, f"luksafe restore {restorable} {device} --dry-run")
         return
     for finding in inspection.findings:
         if finding.severity is not Severity.INFO:

@@ -9,6 +9,7 @@ from luksafe.errors import LuksafeError
 from luksafe.luks.compare import Change, compare
 from luksafe.luks.inspection import inspect
 from luksafe.luks.model import Header
+from luksafe.ops.contradiction import Witness, find_contradicted
 from luksafe.ops.target import Target
 from luksafe.reader import BytesReader, Reader
 from luksafe.vault.backup import Backup
@@ -25,6 +26,15 @@ class Match:
     image: Reader | None
     header: Header | None
     changes: tuple[Change, ...]
+
+
+def to_restore(match: Match, witnesses: Sequence[Witness]) -> str:
+    """The backup to restore, as a command names it: of the volume, or the proven one that contradicts this match."""
+    if match.header is not None and match.image is not None:
+        for found in find_contradicted(match.header, match.image, witnesses):
+            if found.is_proven:
+                return found.backup_id[:12]
+    return match.backup.record.uuid
 
 
 def best_match(vault: Vault, current: Sequence[Backup], live: Header | None, target: Target) -> Match:

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from luksafe.errors import LuksafeError
 from luksafe.luks.compare import keyslot_fingerprint, same_volume_key
-from luksafe.luks.inspection import inspect
 from luksafe.luks.key_material import material_range
 from luksafe.luks.model import Header, Keyslot
-from luksafe.reader import BytesReader, Reader
+from luksafe.ops.stored_headers import stored_headers
+from luksafe.reader import Reader
 from luksafe.vault.record import Proof
 from luksafe.vault.vault import Vault
 
@@ -59,17 +58,11 @@ def proven_keyslots(proofs: Sequence[Proof]) -> frozenset[int]:
 
 def find_witnesses(vault: Vault, uuid: str) -> list[Witness]:
     """The backups of a volume that can be read, proven ones first, then current ones."""
-    found = []
     ranked = sorted(vault.backups(uuid), key=lambda b: (not b.proofs, not b.is_current)) if uuid else []
-    for backup in ranked[:MOST_WITNESSES]:
-        try:
-            reader = BytesReader(vault.image(backup.id).data)
-        except LuksafeError:
-            continue
-        header = inspect(reader).header
-        if header is not None:
-            found.append(Witness(backup.id, reader, header, proven_keyslots(backup.proofs)))
-    return found
+    return [
+        Witness(found.backup.id, found.reader, found.header, proven_keyslots(found.backup.proofs))
+        for found in stored_headers(vault, ranked[:MOST_WITNESSES])
+    ]
 
 
 def find_contradicted(header: Header, reader: Reader, witnesses: Sequence[Witness]) -> tuple[Contradicted, ...]:

@@ -109,7 +109,8 @@ def _with_packet(facts: Facts, device: str) -> Iterator[str]:
 
 
 def _with_backup(facts: Facts, device: str) -> Iterator[str]:
-    for backup in [b for b in facts.backups if b.is_current][:3] or list(facts.backups[:1]):
+    current = [b for b in facts.backups if b.is_current and not b.is_contradicted]
+    for backup in current[:3] or facts.backups[:1]:
         yield f"luksafe prove {backup.id[:12]} --data {device}"
         yield f"luksafe restore {backup.id[:12]} {device} --dry-run"
     if not facts.backups:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from luksafe.device.identity import DeviceFacts
 from luksafe.errors import LuksafeError
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.key_material import SECTOR_BYTES, material_sectors, may_be_material
 from luksafe.ops.check import backups_of_device
-from luksafe.ops.contradiction import proven_keyslots
+from luksafe.ops.contradiction import Witness, find_contradicted, proven_keyslots
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader
 from luksafe.vault.backup import Backup
@@ -23,7 +23,7 @@ MOST_IMAGES = 200
 class KnownBackup:
     """A backup that belongs to the target. ``by``: ``uuid``, ``device`` or ``key-material``; ``kept`` as recorded.
 
-    ``proven``: the keyslots of it that were seen to open.
+    ``proven``: the keyslots of it that were seen to open; ``is_contradicted``: a proven backup has other key material.
     """
 
     id: str
@@ -37,6 +37,13 @@ class KnownBackup:
     kept: tuple[tuple[int, int], ...]
     device_size: int
     proven: frozenset[int]
+    is_contradicted: bool = False
+
+    @property
+    def witness(self) -> Witness | None:
+        """What it says of key material; None where it holds no usable header."""
+        header = self.inspection.header
+        return Witness(self.id, BytesReader(self.image), header, self.proven) if header else None
 
 
 def find_known_backups(
@@ -48,7 +55,8 @@ def find_known_backups(
 ) -> tuple[KnownBackup, ...]:
     """The backups in the vault of the volume that ``start`` begins, current ones first; none without a vault.
 
-    ``itself`` is the backup being diagnosed, which proves nothing about itself.
+    Those that a proven one contradicts come last. ``itself`` is the backup being diagnosed, which proves nothing about
+    itself.
     """
     uuids = {copy.uuid.lower() for i in inspections for copy in i.copies if copy.uuid}
     try:
@@ -56,7 +64,16 @@ def find_known_backups(
             found = list(_find(vault, start, uuids, device, itself.id if itself else "")) if vault else []
     except LuksafeError:
         return ()
-    return tuple(sorted(found, key=lambda k: (not k.is_current, k.by != "uuid", -k.seqid)))
+    judged = _judged(found)
+    return tuple(sorted(judged, key=lambda k: (k.is_contradicted, not k.is_current, k.by != "uuid", -k.seqid)))
+
+
+def _judged(backups: Sequence[KnownBackup]) -> Iterator[KnownBackup]:
+    witnesses = [witness for backup in backups if (witness := backup.witness)]
+    for backup in backups:
+        own = backup.witness
+        contradicted = find_contradicted(own.header, own.reader, witnesses) if own else ()
+        yield replace(backup, is_contradicted=any(found.is_proven for found in contradicted))
 
 
 def _find(

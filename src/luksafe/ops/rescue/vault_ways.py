@@ -26,8 +26,7 @@ def by_backups(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagn
     if diagnosis.verdict is Verdict.HEALTHY and not is_damaged:
         return
     usable = [backup for backup in facts.backups if backup.inspection.header is not None]
-    ranked = sorted(usable, key=lambda b: not b.is_current)[:MOST_BACKUPS]
-    for number, backup in enumerate(ranked):
+    for number, backup in enumerate(usable[:MOST_BACKUPS]):
         chance = Chance.VERY_LIKELY if number == 0 else Chance.LIKELY
         if diagnosis.verdict is Verdict.REPAIRABLE:
             chance = Chance.LIKELY
@@ -91,7 +90,8 @@ def _backup_words(backup: KnownBackup) -> str:
         "key-material": "its key material is still on the device",
     }
     current = "the current one" if backup.is_current else "an older one"
-    return f"backup {backup.id[:12]} of {backup.created[:10]}, {current}; {how.get(backup.by, backup.by)}"
+    but = ", but a proven one has other key material" if backup.is_contradicted else ""
+    return f"backup {backup.id[:12]} of {backup.created[:10]}, {current}; {how.get(backup.by, backup.by)}{but}"
 
 
 def by_packets(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from luksafe.device.opening import open_storage
 from luksafe.device.source import DeviceReader
 from luksafe.errors import LuksafeError, UsageError
-from luksafe.luks.inspection import inspect
 from luksafe.ops.scan.assemble import assemble
 from luksafe.ops.scan.folder import files_in
 from luksafe.ops.scan.generations import judge_generations
@@ -24,6 +23,7 @@ from luksafe.ops.scan.search_one import Search, search_one
 from luksafe.ops.scan.surroundings import Surroundings, keyslot_states
 from luksafe.ops.scan.sweep import Sweeper
 from luksafe.ops.scan.trial import ScanKey, try_guess
+from luksafe.ops.stored_headers import stored_headers
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader
 from luksafe.vault.record import Record
@@ -81,15 +81,12 @@ def _read_vault(workspace: Workspace) -> _Vault:
     with workspace.vault_if_readable() as vault:
         if vault is None:
             return found
-        for backup in vault.backups():
-            found.records.append(backup.record)
-            try:
-                reader = BytesReader(vault.image(backup.id).data)
-            except LuksafeError:
-                continue
-            header = inspect(reader).header
-            if header is not None:
-                found.known.append(KnownHeader(f"backup {backup.id[:12]}", header, reader))
+        backups = vault.backups()
+        found.records += [backup.record for backup in backups]
+        found.known += [
+            KnownHeader(f"backup {stored.backup.id[:12]}", stored.header, stored.reader)
+            for stored in stored_headers(vault, backups)
+        ]
     return found
 
 
