@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import escrow_samples as samples
 import pytest
 from cli.conftest import World
-from generators.headers import UUID, luks2_image, seeded_bytes, with_binary, with_document
+from generators.headers import UUID, VOLUME_KEY, luks2_image, seeded_bytes, with_binary, with_document
 
 DATA = bytes(range(256)) * 4096
 AT = 80 * 512
@@ -167,3 +169,67 @@ def test_where_the_current_backup_is_the_damaged_one_the_proven_one_is_proposed(
     assert ways.index(f"read:{good}") == 0
     assert ways.index(f"restore:{good}") == min(n for n, key in enumerate(ways) if key.startswith("restore:"))
     assert world.run(*restore.split()[1:]).status == 0
+
+
+@pytest.fixture
+def packet(world: World, proven: Path) -> tuple[str, ...]:
+    """Volume key and recovery key of the volume in a packet; the header with its keyslot is backed up."""
+    if not shutil.which("cryptsetup"):
+        pytest.skip("cryptsetup is not installed")
+    recipient = samples.age_identity().to_public()
+    (world.folder / "id").write_text(f"{samples.age_identity()}\n")
+    saved = world.run(
+        "escrow", "save", proven, "--key-file", world.key_file, "--recovery-key", "--recipient", recipient, "--secret",
+        "volume-key", "--yes", "--json",
+    )  # fmt: skip
+    assert saved.status == 0, saved.err
+    return str(saved.json["packets"][0]["id"]), "--identity", "id"
+
+
+def backups(world: World) -> list[str]:
+    return [b["id"] for b in world.run("list", "--json").json["backups"]]
+
+
+def test_escrow_adds_nothing_to_a_header_that_backup_would_refuse(world: World, packet: tuple[str, ...]) -> None:
+    disk = Path("disk.img")
+    damage(disk)
+    before, kept = disk.read_bytes(), backups(world)
+    (world.folder / "volume-key").write_bytes(VOLUME_KEY)
+    to = ("--recipient", samples.age_identity().to_public())
+    save = ("escrow", "save", disk, "--volume-key-file", "volume-key", "--recovery-key", *to, "--yes")
+    rotate = ("escrow", "rotate", packet[0], disk, *packet[1:], *to, "--yes")
+    revoke = ("escrow", "revoke", packet[0], disk, *packet[1:], "--yes")
+    for command in (save, rotate, revoke):
+        for words in (command, (*command, "--dry-run")):
+            ran = world.run(*words, "--json")
+            assert (ran.status, ran.json["error"]["code"]) == (14, "damaged-keyslot"), words
+            assert f"keyslot 0 of {disk} is damaged" in ran.err
+            assert "--allow-damaged-keyslot" in ran.err
+    assert (disk.read_bytes(), backups(world)) == (before, kept)
+    for command in (save, revoke):
+        ran = world.run(*command, "--allow-damaged-keyslot")
+        assert ran.status == 3, ran.err
+        assert ran.err.count(f"warning: keyslot 0 of {disk} is damaged") == 1
+        assert f"; see luksafe diagnose {disk}" in ran.err
+
+
+def test_a_packet_that_helps_where_a_keyslot_is_damaged_is_only_warned_of(
+    world: World, packet: tuple[str, ...]
+) -> None:
+    disk = Path("disk.img")
+    damage(disk)
+    (world.folder / "new").write_bytes(b"a new passphrase")
+    applied = world.run("escrow", "apply", packet[0], disk, *packet[1:], "--new-key-file", "new", "--yes")
+    assert applied.status == 0, applied.err
+    assert applied.err.count(f"warning: keyslot 0 of {disk} is damaged") == 1
+
+
+def test_the_damaged_keyslot_itself_may_be_revoked(world: World, packet: tuple[str, ...]) -> None:
+    disk = Path("disk.img")
+    with disk.open("r+b") as out:
+        out.seek(world.run("show", disk, "--json").json["keyslots"][1]["area"]["offset"] + 512)
+        out.write(NOISE)
+    assert "keyslot 1" in checked(world, disk)[0]["keyslot-damaged"]["text"]
+    revoked = world.run("escrow", "revoke", packet[0], disk, "--yes")
+    assert (revoked.status, "damaged" in revoked.err) == (3, False), revoked.err
+    assert f"{disk}: keyslot 1 is erased" in revoked.out

@@ -9,13 +9,13 @@ import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.copies import missing_copies
+from luksafe.cli.dangers import damaged_keyslot_option
 from luksafe.cli.targets import header_option
 from luksafe.cli.text import count, human_size
 from luksafe.errors import LuksafeError, NotFound, UsageError
 from luksafe.luks.model import Json
 from luksafe.ops.backup import BackupReport, backup_device
 from luksafe.ops.check import every_device
-from luksafe.ops.keyslot_health import destroyed_words
 
 
 @verb
@@ -24,7 +24,7 @@ from luksafe.ops.keyslot_health import destroyed_words
 @click.option("--all", "every", is_flag=True, help="Every LUKS volume of this machine.")
 @click.option("--full", is_flag=True, help="Keep the whole header area, unused space too.")
 @click.option("--again", is_flag=True, help="Keep a header that was forgotten before.")
-@click.option("--allow-damaged-keyslot", is_flag=True, help="Keep a keyslot that a backup shows to be damaged.")
+@damaged_keyslot_option
 @click.option("--why", default="", help="A note that is kept with the backup.")
 def command(
     app: App,
@@ -33,7 +33,7 @@ def command(
     every: bool,
     full: bool,
     again: bool,
-    allow_damaged_keyslot: bool,
+    allow_damaged: bool,
     why: str,
 ) -> int:
     """Save the header of each DEVICE in the vault and in every store that is here."""
@@ -46,7 +46,7 @@ def command(
     failures: list[LuksafeError] = []
     for device, header in wanted:
         try:
-            refuse = not allow_damaged_keyslot
+            refuse = not allow_damaged
             report = backup_device(
                 app.workspace(), device, header, full=full, again=again, why=why, refuse_damaged=refuse
             )
@@ -90,7 +90,7 @@ def to_json(report: BackupReport) -> Json:
 
 
 def _has_warnings(report: BackupReport) -> bool:
-    if report.lost or report.damaged or report.destroyed:
+    if report.lost or report.dangers:
         return True
     return bool(report.added.problems or report.taken.unreadable or report.inspection.is_refused)
 
@@ -113,12 +113,9 @@ def _lines(report: BackupReport) -> Iterator[str]:
     for start, end in report.taken.unreadable:
         yield f"  unreadable  bytes {start} to {end}"
     yield from missing_copies(added.away, added.problems)
-    dangers = [found.words(report.device) for found in report.damaged]
-    if report.destroyed:
-        dangers.append(destroyed_words(report.destroyed, report.device))
-    for danger in dangers:
+    for danger in report.dangers:
         yield f"  DANGER  {danger}"
-    if dangers:
+    if report.dangers:
         yield f"  next    luksafe diagnose {report.device}"
     if report.lost:
         yield f"  DANGER  {report.lost.text}"

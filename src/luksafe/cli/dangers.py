@@ -10,6 +10,12 @@ import click
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+def damaged_keyslot_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The flag ``allow_damaged`` of every verb that backs a header up."""
+    text = "Keep a keyslot that a backup shows to be damaged."
+    return click.option("--allow-damaged-keyslot", "allow_damaged", is_flag=True, help=text)(function)
+
+
 def danger_options(flag_help: dict[str, str], over_help: str) -> Decorator:
     """Options for the flags of ``flag_help`` and ``--over NAME``; the function gets those given as ``accepted``."""
 

@@ -12,13 +12,13 @@ from luksafe.luks.compact import Capture, capture
 from luksafe.luks.compare import compare
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Header
-from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
-from luksafe.ops.keyslot_health import destroyed_keyslots
+from luksafe.ops.contradiction import Contradicted, contradicted_in_vault, find_contradicted, find_witnesses
+from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
 from luksafe.ops.mapping_header import OpenWithoutHeader, open_without_header
 from luksafe.ops.record import make_record, uuid_of
-from luksafe.ops.target import open_target, require_path
+from luksafe.ops.target import Target, open_target, require_path
 from luksafe.ops.workspace import Workspace
-from luksafe.reader import BytesReader
+from luksafe.reader import BytesReader, Reader
 from luksafe.vault.report import Added
 from luksafe.vault.vault import Vault
 
@@ -44,6 +44,11 @@ class BackupReport:
     lost: OpenWithoutHeader | None = None
     damaged: tuple[Contradicted, ...] = ()
     destroyed: tuple[int, ...] = ()
+
+    @property
+    def dangers(self) -> list[str]:
+        """What is wrong with the keyslots, in words."""
+        return _dangers(self.damaged, self.destroyed, self.device)
 
 
 def backup_device(
@@ -93,8 +98,40 @@ def backup_device(
                 lock_note=target.lock_note,
                 lost=lost,
                 damaged=damaged,
-                destroyed=_destroyed(inspection, taken, damaged),
+                destroyed=_destroyed(inspection.header, BytesReader(taken.image), damaged),
             )
+
+
+def require_whole_keyslots(
+    workspace: Workspace, target: Target, *, allow_damaged: bool, erased: int | None = None
+) -> None:
+    """Before a header is changed and backed up: what is wrong with its keyslots is refused as by a backup, or told.
+
+    What is wrong with the keyslot that is to be ``erased`` is no matter.
+    """
+    header, device = target.inspection.require_header(), str(target.data_path or target.header_path)
+    damaged = contradicted_in_vault(workspace, header, target.reader)
+    destroyed = _destroyed(header, target.reader, damaged)
+    damaged = tuple(found for found in damaged if found.keyslot != erased)
+    if not allow_damaged:
+        _refuse_damaged(damaged, device)
+    for words in _dangers(damaged, [slot for slot in destroyed if slot != erased], device):
+        workspace.warn(f"{words}; see luksafe diagnose {device}")
+
+
+def backup_target(workspace: Workspace, target: Target, why: str) -> str:
+    """Back up the header of a target as it is now, before or after it is changed; gives the id of the backup."""
+    path = require_path(target)
+    data = target.data_path or path
+    added = backup_device(workspace, str(data), None if data == path else str(path), why=why).added
+    for problem in added.problems:
+        workspace.warn(f"{problem.store} has no copy of backup {added.id[:12]}: {problem.text}")
+    return added.id
+
+
+def _dangers(damaged: Sequence[Contradicted], destroyed: Sequence[int], device: str) -> list[str]:
+    words = [found.words(device) for found in damaged]
+    return [*words, destroyed_words(destroyed, device)] if destroyed else words
 
 
 def _refuse_nothing(inspection: Inspection, lost: OpenWithoutHeader | None) -> None:
@@ -113,12 +150,10 @@ def _damaged(vault: Vault, inspection: Inspection, taken: Capture) -> tuple[Cont
     return find_contradicted(inspection.header, BytesReader(taken.image), witnesses)
 
 
-def _destroyed(inspection: Inspection, taken: Capture, damaged: Sequence[Contradicted]) -> tuple[int, ...]:
-    if inspection.header is None:
-        return ()
+def _destroyed(header: Header | None, reader: Reader, damaged: Sequence[Contradicted]) -> tuple[int, ...]:
+    """The keyslots that cannot be whole, without those that are told to be ``damaged``."""
     told = {found.keyslot for found in damaged}
-    found = destroyed_keyslots(BytesReader(taken.image), inspection.header)
-    return tuple(slot for slot in found if slot not in told)
+    return tuple(slot for slot in destroyed_keyslots(reader, header) if slot not in told) if header else ()
 
 
 def _refuse_damaged(damaged: Sequence[Contradicted], device: str) -> None:

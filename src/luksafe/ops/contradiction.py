@@ -12,6 +12,7 @@ from luksafe.luks.compare import keyslot_fingerprint, same_volume_key
 from luksafe.luks.key_material import material_range
 from luksafe.luks.model import Header, Keyslot
 from luksafe.ops.stored_headers import stored_headers
+from luksafe.ops.workspace import Workspace
 from luksafe.reader import Reader
 from luksafe.vault.record import Proof
 from luksafe.vault.vault import Vault
@@ -76,6 +77,13 @@ def find_contradicted(header: Header, reader: Reader, witnesses: Sequence[Witnes
         if judges and not any(ours == _material(w.reader, w.header, w.header.keyslots[keyslot.id]) for w in judges):
             found.append(Contradicted(keyslot.id, judges[0].id, bool(proven)))
     return tuple(found)
+
+
+def contradicted_in_vault(workspace: Workspace, header: Header, reader: Reader) -> tuple[Contradicted, ...]:
+    """The keyslots of a header that a backup in the vault contradicts; none without a vault that can be read."""
+    with workspace.vault_if_readable() as vault:
+        witnesses = find_witnesses(vault, header.uuid) if vault else []
+    return find_contradicted(header, reader, witnesses)
 
 
 def _has_same(stored: Header, header: Header, keyslot: Keyslot) -> bool:

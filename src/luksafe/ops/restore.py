@@ -13,7 +13,7 @@ from luksafe.device.usage import find_uses
 from luksafe.luks.compact import capture
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection, inspect
-from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
+from luksafe.ops.contradiction import Contradicted, contradicted_in_vault
 from luksafe.ops.interruption import require_no_interruption
 from luksafe.ops.keyslot_health import destroyed_keyslots
 from luksafe.ops.restore_plan import RestoreSource, RestoreTarget, plan_restore
@@ -64,11 +64,9 @@ def _source(workspace: Workspace, target: Target) -> RestoreSource:
 
 def _contradicted(workspace: Workspace, target: Target) -> tuple[Contradicted, ...]:
     """The keyslots of what is restored that a proven backup of the vault shows to be damaged."""
-    header = target.inspection.require_header()
-    with workspace.vault_if_readable() as vault:
-        # what is proven itself is among its witnesses, and agrees
-        witnesses = find_witnesses(vault, header.uuid) if vault else []
-    return tuple(found for found in find_contradicted(header, target.reader, witnesses) if found.is_proven)
+    # what is proven itself is among its witnesses, and agrees
+    found = contradicted_in_vault(workspace, target.inspection.require_header(), target.reader)
+    return tuple(one for one in found if one.is_proven)
 
 
 @contextmanager

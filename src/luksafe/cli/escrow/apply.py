@@ -64,7 +64,7 @@ def _add_keyslot(app: App, contents: Contents, target: Target, device: str, new_
     """A new passphrase in a free keyslot of a whole header."""
     volume = volume_from_packet(contents, target)
     with volume.volume_key:
-        plan = plan_apply(volume)
+        plan = plan_apply(app.workspace(), volume)
         if dry_run:
             app.emit({"plan": plan.to_json()}, plan.lines)
             return 0

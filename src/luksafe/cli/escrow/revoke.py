@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.dangers import damaged_keyslot_option
 from luksafe.cli.escrow.identities import Openers, opener_options
 from luksafe.cli.prompts import confirm
 from luksafe.cli.targets import header_option
@@ -24,6 +25,7 @@ from luksafe.vault.backup import Backup
 @header_option
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
 @click.option(LAST_FLAG, "allow_last", is_flag=True, help="Also when it is the only keyslot.")
+@damaged_keyslot_option
 @opener_options
 def command(
     app: App,
@@ -32,6 +34,7 @@ def command(
     header_file: str | None,
     dry_run: bool,
     allow_last: bool,
+    allow_damaged: bool,
     openers: Openers,
 ) -> int:
     """Erase the keyslot of DEVICE that the passphrase in PACKET opens, and list what it still opens.
@@ -47,7 +50,7 @@ def command(
             contents.volume.uuid if contents else found.public.uuid if found.public else ""
         )
     with open_target(workspace, device, header_file) as target:
-        plan = plan_revoke(workspace, found, contents, target)
+        plan = plan_revoke(workspace, found, contents, target, allow_damaged=allow_damaged)
         if dry_run:
             app.emit({"plan": plan.to_json(), **_still(still_opened(workspace, plan))}, plan.lines)
             return 0
@@ -58,7 +61,7 @@ def command(
         revoke(workspace, plan, target, app.say, allow_last=allow_last)
     still = still_opened(workspace, plan)
     app.emit({"plan": plan.to_json(), "done": True, **_still(still)}, lambda: lines(found, plan, still))
-    return EXIT_WARNINGS if still else 0
+    return EXIT_WARNINGS if still or app.warned else 0
 
 
 def _still(still: Sequence[Backup]) -> Json:

@@ -7,6 +7,7 @@ from itertools import chain
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.dangers import damaged_keyslot_option
 from luksafe.cli.escrow.identities import Openers, opener_options
 from luksafe.cli.escrow.revoke import lines
 from luksafe.cli.escrow.sealing import SealOptions, seal_options
@@ -26,6 +27,7 @@ from luksafe.ops.target import open_target
 @click.argument("device", required=False)
 @header_option
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
+@damaged_keyslot_option
 @opener_options
 @seal_options
 def command(
@@ -34,6 +36,7 @@ def command(
     device: str | None,
     header_file: str | None,
     dry_run: bool,
+    allow_damaged: bool,
     openers: Openers,
     sealing: SealOptions,
 ) -> int:
@@ -45,9 +48,9 @@ def command(
     if device is None:
         device, header_file = find_device(opened.contents.volume.uuid)
     with open_target(workspace, device, header_file) as target:
-        old = plan_revoke(workspace, found, opened.contents, target)
+        old = plan_revoke(workspace, found, opened.contents, target, allow_damaged=allow_damaged)
         volume = volume_from_packet(opened.contents, target)
-        plan = plan_recovery(workspace, volume)
+        plan = plan_recovery(workspace, volume, allow_damaged=allow_damaged)
         shown = [*plan.lines(), "then:", *old.lines()]
         if dry_run:
             app.emit({"plan": plan.to_json(), "revoke": old.to_json()}, lambda: shown)
@@ -59,7 +62,7 @@ def command(
         order = SaveOrder(groups, kinds, sealing.reason, folder=sealing.output, recovery_key=True)  # type: ignore[arg-type]
         done = save_recovery_key(workspace, volume, plan, order, app.say)
     with open_target(workspace, device, header_file) as target:
-        again = plan_revoke(workspace, found, opened.contents, target)
+        again = plan_revoke(workspace, found, opened.contents, target, allow_damaged=allow_damaged)
         revoke(workspace, again, target, app.say)
     still = still_opened(workspace, again)
     app.emit(
@@ -70,4 +73,4 @@ def command(
         },
         lambda: chain(sealing.lines(done.kept), lines(found, again, still)),
     )
-    return EXIT_WARNINGS if still else 0
+    return EXIT_WARNINGS if still or app.warned else 0

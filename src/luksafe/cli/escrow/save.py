@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.dangers import damaged_keyslot_option
 from luksafe.cli.escrow.sealing import SealOptions, has_warnings, seal_options
 from luksafe.cli.keys import KeyOptions, key_options
 from luksafe.cli.prompts import confirm
@@ -43,6 +44,7 @@ class _Done:
 @click.option("--from-mapping", metavar="NAME", help="Take the volume key of the active mapping NAME.")
 @click.option("--recovery-key", is_flag=True, help="Add a fresh recovery key to a free keyslot, and seal that.")
 @click.option("--dry-run", is_flag=True, help="With --recovery-key: stop after the plan.")
+@damaged_keyslot_option
 @click.option("--with-header", is_flag=True, help="Seal the compact header as well: the packet is larger.")
 @seal_options
 @key_options
@@ -55,6 +57,7 @@ def command(
     from_mapping: str | None,
     recovery_key: bool,
     dry_run: bool,
+    allow_damaged: bool,
     with_header: bool,
     sealing: SealOptions,
     key: KeyOptions,
@@ -71,7 +74,7 @@ def command(
         raise UsageError("--dry-run goes with --recovery-key: nothing else is done to a device")
     kinds = secret or (() if recovery_key else ("volume-key",))
     groups = () if dry_run else sealing.groups(app)
-    order = SaveOrder(groups, kinds, sealing.reason, with_header, sealing.output, recovery_key, dry_run)
+    order = SaveOrder(groups, kinds, sealing.reason, with_header, sealing.output, recovery_key, dry_run, allow_damaged)
     done = _Done()
     typed = _ask_once(key, from_mapping, wanted)
     for device, header in wanted:
@@ -97,7 +100,7 @@ def _report(app: App, sealing: SealOptions, order: SaveOrder, done: _Done) -> in
         app.emit(shown, lambda: sealing.lines(done.kept))
     if done.failures and not done.kept:
         return done.failures[0].exit_status
-    return EXIT_WARNINGS if done.failures or done.has_notes or has_warnings(done.kept) else 0
+    return EXIT_WARNINGS if app.warned or done.failures or done.has_notes or has_warnings(done.kept) else 0
 
 
 def _wanted(devices: tuple[str, ...], header: str | None, *, every: bool) -> list[tuple[str, str | None]]:
@@ -143,7 +146,7 @@ def _seal(app: App, volume: ProvenVolume, order: SaveOrder, passphrase: SecretBy
     if not order.recovery_key:
         done.kept += save(app.workspace(), volume, order, passphrase)
         return
-    plan = plan_recovery(app.workspace(), volume)
+    plan = plan_recovery(app.workspace(), volume, allow_damaged=order.allow_damaged)
     if order.dry_run:
         done.plans.append(plan)
         return

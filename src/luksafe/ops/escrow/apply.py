@@ -9,8 +9,8 @@ from luksafe.crypto.kdf import KdfLimits
 from luksafe.errors import KeyRejected, LuksafeError
 from luksafe.escrow.contents import Contents
 from luksafe.luks.model import Json
+from luksafe.ops.backup import backup_target, require_whole_keyslots
 from luksafe.ops.escrow.keyslots import LiveHeader, add_keyslot, prove_keyslot, require_live
-from luksafe.ops.escrow.recovery import backup_volume
 from luksafe.ops.escrow.verify import require_same_volume
 from luksafe.ops.escrow.volume import ProvenVolume, prove_volume
 from luksafe.ops.target import Target
@@ -59,9 +59,13 @@ def volume_from_packet(contents: Contents, target: Target, limits: KdfLimits | N
     )
 
 
-def plan_apply(volume: ProvenVolume) -> ApplyPlan:
-    """The plan. Raises Refused without a free keyslot; what else ``require_live`` raises."""
+def plan_apply(workspace: Workspace, volume: ProvenVolume) -> ApplyPlan:
+    """The plan. Raises Refused without a free keyslot; what else ``require_live`` raises.
+
+    A damaged keyslot may be why the packet is wanted: it is warned of, never refused.
+    """
     live = require_live(volume.target)
+    require_whole_keyslots(workspace, volume.target, allow_damaged=True)
     return ApplyPlan(live, live.free_keyslot())
 
 
@@ -74,7 +78,7 @@ def apply_packet(
     say: Say,
 ) -> tuple[str, str]:
     """Carry out a confirmed plan; gives the ids of the backups before and after. Raises LuksafeError."""
-    before = backup_volume(workspace, volume, "before a new passphrase was added")
+    before = backup_target(workspace, volume.target, "before a new passphrase was added")
     say(f"backed up: {before}")
     add_keyslot(plan.live, volume.volume_key, passphrase, plan.slot, cost)
     try:
@@ -82,4 +86,4 @@ def apply_packet(
     except LuksafeError as error:
         error.hint = f"take it out again: cryptsetup luksKillSlot {plan.live.path} {plan.slot}"
         raise
-    return before, backup_volume(workspace, volume, "with the new passphrase")
+    return before, backup_target(workspace, volume.target, "with the new passphrase")

@@ -9,7 +9,7 @@ from luksafe.errors import LuksafeError, UsageError
 from luksafe.escrow.contents import Secret
 from luksafe.escrow.recovery_key import make_recovery_key
 from luksafe.luks.model import Json
-from luksafe.ops.backup import backup_device
+from luksafe.ops.backup import backup_target, require_whole_keyslots
 from luksafe.ops.escrow.enrolment import Enrolment, pending
 from luksafe.ops.escrow.keeping import KeptPacket, keep, packet_files, proofs_of, require_place, sealed_path
 from luksafe.ops.escrow.keyslots import (
@@ -24,7 +24,6 @@ from luksafe.ops.escrow.save import SaveOrder
 from luksafe.ops.escrow.sealing import Sealed, seal_to_each
 from luksafe.ops.escrow.unfinished import finish_unfinished, unfinished
 from luksafe.ops.escrow.volume import ProvenVolume, make_contents
-from luksafe.ops.target import require_path
 from luksafe.ops.workspace import Workspace
 from luksafe.secret import SecretBytes
 
@@ -74,9 +73,10 @@ class Recovered:
     note: str = ""
 
 
-def plan_recovery(workspace: Workspace, volume: ProvenVolume) -> RecoveryPlan:
-    """The plan. Raises Refused without a free keyslot; what else ``require_live`` raises."""
+def plan_recovery(workspace: Workspace, volume: ProvenVolume, *, allow_damaged: bool = False) -> RecoveryPlan:
+    """The plan. Raises Refused without a free keyslot, or for a damaged one; what else ``require_live`` raises."""
     live = require_live(volume.target)
+    require_whole_keyslots(workspace, volume.target, allow_damaged=allow_damaged)
     left = tuple(
         f"keyslot {note.slot}, whose enrolment was interrupted, is taken back"
         for _, note in unfinished(workspace, live.header.uuid)
@@ -99,7 +99,7 @@ def save_recovery_key(
         )
     for words in finish_unfinished(workspace, plan.live):
         say(words)
-    before = backup_volume(workspace, volume, "before a recovery key was added")
+    before = backup_target(workspace, volume.target, "before a recovery key was added")
     say(f"backed up: {before}")
     with (
         make_recovery_key(workspace.random_bytes) as recovery_key,
@@ -113,7 +113,7 @@ def save_recovery_key(
         enrolment.name_packets([packet_files(each).id for each in sealed], files)
         kept = keep(workspace, sealed, proofs_of(workspace, now.header), volume.facts, order.folder)
     try:
-        after, note = backup_volume(workspace, volume, "with the recovery key"), ""
+        after, note = backup_target(workspace, volume.target, "with the recovery key"), ""
     except LuksafeError as error:
         after, note = "", f"the header with the recovery key could not be backed up: {error}"
     return Recovered(plan, tuple(kept), (before, after), note)
@@ -128,13 +128,6 @@ def _enrol(plan: RecoveryPlan, volume: ProvenVolume, key: SecretBytes, enrolment
     inspection = look_live(plan.live.path)
     target = replace(volume.target, inspection=inspection)
     return replace(volume, header=inspection.require_header(), target=target)
-
-
-def backup_volume(workspace: Workspace, volume: ProvenVolume, why: str) -> str:
-    """Back up the header as it is now; gives the id of the backup."""
-    path = require_path(volume.target)
-    data = volume.target.data_path or path
-    return backup_device(workspace, str(data), None if data == path else str(path), why=why).added.id
 
 
 def _seal(

@@ -9,7 +9,7 @@ from luksafe.crypto.kdf import KdfLimits
 from luksafe.errors import DamagedInput, NotFound, Refused
 from luksafe.escrow.contents import Contents
 from luksafe.luks.model import Json
-from luksafe.ops.backup import backup_device
+from luksafe.ops.backup import backup_target, require_whole_keyslots
 from luksafe.ops.escrow.found import FoundPacket, packets_in_vault
 from luksafe.ops.escrow.keyslots import LiveHeader, kill_keyslot, look_live, remove_token, require_live
 from luksafe.ops.escrow.verify import require_same_volume, try_secret
@@ -67,10 +67,13 @@ def plan_revoke(
     contents: Contents | None,
     target: Target,
     limits: KdfLimits | None = None,
+    *,
+    allow_damaged: bool = False,
 ) -> RevokePlan:
     """Find the keyslot, by opening it, or (without ``contents``) by what was noted when the packet was proven.
 
-    Raises Refused for a packet with a volume key alone, which cannot be revoked; NotFound when nothing tells the slot.
+    Raises Refused for a packet with a volume key alone, which cannot be revoked, and where another keyslot is damaged;
+    NotFound when nothing tells the slot.
     """
     live = require_live(target)
     uuid = contents.volume.uuid if contents else found.public.uuid if found.public else ""
@@ -84,6 +87,8 @@ def plan_revoke(
         )
     slot, enrolment = _by_opening(contents, target, live, limits) if contents else _by_notes(found, live)
     enrolment = enrolment or _noted(found)
+    if slot is not None:
+        require_whole_keyslots(workspace, target, allow_damaged=allow_damaged, erased=slot)
     return RevokePlan(
         live=live,
         slot=slot,
@@ -143,7 +148,7 @@ def revoke(workspace: Workspace, plan: RevokePlan, target: Target, say: Say, *, 
             code="last-keyslot",
             hint=f"add another passphrase first, or say {LAST_FLAG}",
         )
-    _backup(workspace, target, "before a keyslot was revoked")
+    backup_target(workspace, target, "before a keyslot was revoked")
     if look_live(plan.live.path).require_header().document != plan.live.header.document:
         raise Refused("the header changed meanwhile; nothing was written", hint="look at the new plan: run it again")
     for token in plan.tokens:
@@ -152,12 +157,7 @@ def revoke(workspace: Workspace, plan: RevokePlan, target: Target, say: Say, *, 
     if plan.slot in look_live(plan.live.path).require_header().keyslots:
         raise DamagedInput(f"keyslot {plan.slot} is still there after cryptsetup killed it")
     say(f"keyslot {plan.slot} is erased")
-    _backup(workspace, target, "after a keyslot was revoked")
-
-
-def _backup(workspace: Workspace, target: Target, why: str) -> None:
-    path, data = target.header_path, target.data_path
-    backup_device(workspace, str(data or path), None if data == path else str(path), why=why)
+    backup_target(workspace, target, "after a keyslot was revoked")
 
 
 def still_opened(workspace: Workspace, plan: RevokePlan) -> list[Backup]:

@@ -18,7 +18,9 @@ from luksafe.secret import SecretBytes
 
 @dataclass(frozen=True, slots=True)
 class SaveOrder:
-    """What to seal, to whom, where to, besides the vault: ``folder``. ``recovery_key``: a fresh one, added first."""
+    """What to seal, to whom, where to, besides the vault: ``folder``. ``recovery_key``: a fresh one, added first, with
+    ``allow_damaged`` also where a keyslot of the volume is damaged.
+    """
 
     groups: tuple[SealTo, ...]
     kinds: tuple[SecretKind, ...] = ("volume-key",)
@@ -27,6 +29,7 @@ class SaveOrder:
     folder: Path | None = None
     recovery_key: bool = False
     dry_run: bool = False
+    allow_damaged: bool = False
 
 
 def save(
