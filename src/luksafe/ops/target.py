@@ -85,7 +85,9 @@ def with_foreign_signatures(reader: Reader, inspection: Inspection) -> Inspectio
     from luksafe.probe.recognise import recognise  # costs start-up time, and only damaged headers need it
     from luksafe.probe.recognised import Kind
 
-    foreign = [f for f in recognise(reader) if f.name != "crypto_LUKS" and f.kind is not Kind.BOOT_CODE]
+    # cryptsetup asks blkid, which does not look at backup superblocks
+    found = [f for f in recognise(reader) if f.copy == "primary"]
+    foreign = [f for f in found if f.name != "crypto_LUKS" and f.kind is not Kind.BOOT_CODE]
     if not foreign:
         return inspection
     names = ", ".join(dict.fromkeys(found.name for found in foreign))

@@ -19,7 +19,9 @@ def find_structures(facts: Facts, layout: VolumeLayout) -> list[Culprit]:
     found: dict[str, Culprit] = {}
     names = {match.name for match in facts.recognised}
     for match, trail in zip(facts.recognised, facts.footprints, strict=True):
-        if match.name in found or (match.name == "PMBR" and "gpt" in names) or _is_own(facts, layout, match):
+        if match.name in found or (match.name == "PMBR" and "gpt" in names):
+            continue
+        if _is_own(facts, layout, match) or _is_not_yet_encrypted(layout, match):
             continue
         found[match.name] = _culprit(facts, layout, match, trail)
     return list(found.values())
@@ -36,6 +38,15 @@ def _is_own(facts: Facts, layout: VolumeLayout, match: Recognised) -> bool:
         return False
     own = own_uuids(facts, layout)
     return not own or match.uuid.lower() in own or facts.is_detached
+
+
+def _is_not_yet_encrypted(layout: VolumeLayout, match: Recognised) -> bool:
+    """Whether it is the volume's own plain text, where encryption (or decryption) in place was begun."""
+    header = layout.header
+    if header is None or not header.is_in_reencryption:
+        return False
+    plain = (s for s in header.data_segments if s.type == "linear")
+    return any(s.offset <= match.offset and (s.size is None or match.offset < s.offset + s.size) for s in plain)
 
 
 def _culprit(facts: Facts, layout: VolumeLayout, match: Recognised, trail: Footprint) -> Culprit:
