@@ -20,13 +20,13 @@ def print_plan(app: App, plan: WritePlan) -> None:
 def dry_run_lines(app: App, plan: WritePlan, accepted: Sequence[str]) -> Iterator[str]:
     """The plan as the result of ``--dry-run``, and the command that writes, with the flags not yet ``accepted``.
 
-    After noise it names none: the header would not fit the data.
+    Where a danger has something better, that is named, and no command.
     """
     yield from _lines(app, plan)
     left = plan.dangers_left(accepted)
     flags = [danger.flag for danger in left]
-    if any(danger.code == "data-noise" for danger in left):
-        yield "next: give another key or other parameters, and look again with --dry-run"
+    if better := list(dict.fromkeys(danger.instead for danger in left if danger.instead)):
+        yield from (f"next: {words}" for words in better)
     elif all(flags):
         yield f"next: {_command_that_writes(app.words, flags)}"
 

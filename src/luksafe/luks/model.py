@@ -192,6 +192,11 @@ class Header:
         return copies + self.config.keyslots_size
 
     @property
+    def is_detached(self) -> bool:
+        """Whether the data begin within what header and keyslots take: then these cannot lie on the same device."""
+        return bool(self.data_segments) and self.data_offset < self.areas_end
+
+    @property
     def is_in_reencryption(self) -> bool:
         """Whether a reencryption has begun and not ended."""
         return any(name.startswith(("online-reencrypt", "offline-reencrypt")) for name in self.config.requirements)

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from luksafe.device.discover import find_luks_devices
 from luksafe.device.identity import DeviceFacts, describe
-from luksafe.device.location import shares_disk
 from luksafe.errors import LuksafeError, NotFound
 from luksafe.luks.compare import keyslot_fingerprint
 from luksafe.luks.finding import Severity
-from luksafe.luks.inspection import Inspection
 from luksafe.luks.model import Header
 from luksafe.luks.tokens import machine_bound_keyslots
+from luksafe.ops.check_copies import good_copies
 from luksafe.ops.check_match import Match, best_match, to_restore
 from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
 from luksafe.ops.interruption import interruption_words
@@ -99,15 +97,15 @@ def _check_one(workspace: Workspace, device: str, header_name: str | None, judge
 
 
 def _without_backup(device: str, target: Target) -> VolumeCheck:
-    reasons = _no_backup(device, target.inspection, _destroyed_reasons(target, device))
+    reasons = _no_backup(device, target, _destroyed_reasons(target, device))
     return VolumeCheck(device, uuid_of(target.inspection), "unprotected", reasons)
 
 
-def _no_backup(device: str, inspection: Inspection, destroyed: Iterable[Reason]) -> tuple[Reason, ...]:
-    reason = Reason("no-backup", "there is no backup of its header", f"luksafe backup {device}")
-    if inspection.format == "none":
+def _no_backup(device: str, target: Target, destroyed: Iterable[Reason]) -> tuple[Reason, ...]:
+    reason = Reason("no-backup", "there is no backup of its header", f"luksafe backup {target.words(device)}")
+    if target.inspection.format == "none":
         text = "it has no LUKS header, and no backup of one is known"
-        reason = Reason("no-header", text, f"luksafe diagnose {device}")
+        reason = Reason("no-header", text, f"luksafe diagnose {target.words(device)}")
     return (*_lost_header(device), *destroyed, reason)
 
 
@@ -128,16 +126,16 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
     chosen = best_match(vault, current, live, target)
     witnesses = find_witnesses(vault, uuid)
     restorable = to_restore(chosen, witnesses)
-    reasons = list(_device_reasons(workspace, facts, target.inspection, device, restorable))
+    reasons = list(_device_reasons(workspace, facts, target, device, chosen, restorable))
     if len(current) > 1:
         ids = ", ".join(backup.id[:12] for backup in current)
         text = f"which backup is current cannot be told: {ids}"
         reasons.append(Reason("split", text, f"luksafe diff {current[0].id[:12]} {current[1].id[:12]}"))
     damaged = find_contradicted(live, target.reader, witnesses) if live else ()
     is_whole = not damaged and all(f.severity is Severity.INFO for f in target.inspection.all_findings)
-    reasons += _damage_reasons(damaged, device) if damaged else _destroyed_reasons(target, device)
-    reasons += _drift_reasons(chosen, damaged, device)
-    copies = _good_copies(vault, stores, chosen.backup, facts)
+    reasons += _damage_reasons(damaged, target, device) if damaged else _destroyed_reasons(target, device)
+    reasons += _drift_reasons(chosen, damaged, target.words(device))
+    copies = good_copies(vault, stores, chosen.backup, facts)
     packets = packets_of(vault, uuid, live)
     reasons += _copy_reasons(vault, copies)
     reasons += _proof_reasons(chosen.backup, chosen.header, device)
@@ -185,33 +183,42 @@ def backups_of_device(vault: Vault, facts: DeviceFacts) -> list[Backup]:
 
 
 def _device_reasons(
-    workspace: Workspace, facts: DeviceFacts, inspection: Inspection, device: str, restorable: str
+    workspace: Workspace, facts: DeviceFacts, target: Target, device: str, chosen: Match, restorable: str
 ) -> Iterator[Reason]:
     interrupted = interruption_words(workspace, facts)
     if interrupted:
         yield Reason("interrupted-write", interrupted, f"luksafe undo {device}")
     yield from _lost_header(device)
-    if inspection.header is None:
-        text = "the header on the device is damaged or gone: " + "; ".join(f.text for f in inspection.findings)
-        yield Reason("header-damaged", text, f"luksafe restore {restorable} {device} --dry-run")
+    if target.inspection.header is None:
+        yield _no_header(target, device, chosen, restorable)
         return
-    for finding in inspection.findings:
+    for finding in target.inspection.findings:
         if finding.severity is not Severity.INFO:
-            yield Reason(finding.code, finding.text, f"luksafe show {device}")
+            yield Reason(finding.code, finding.text, f"luksafe show {target.words(device)}")
 
 
-def _damage_reasons(damaged: Sequence[Contradicted], device: str) -> Iterator[Reason]:
+def _no_header(target: Target, device: str, chosen: Match, restorable: str) -> Reason:
+    if chosen.header and chosen.header.is_detached and not target.has_header_apart:
+        text = "no header is on the device: it is a detached one, and has to be named"
+        return Reason("header-detached", text, f"luksafe check {device} --header FILE")
+    text = "the header on the device is damaged or gone: " + "; ".join(f.text for f in target.inspection.findings)
+    return Reason("header-damaged", text, f"luksafe restore {restorable} {target.header_place(device)} --dry-run")
+
+
+def _damage_reasons(damaged: Sequence[Contradicted], target: Target, device: str) -> Iterator[Reason]:
     for found in damaged:
         # without a proof it may as well be the backup that is damaged: a passphrase tells
-        hint = f"luksafe restore {found.backup_id[:12]} {device} --dry-run"
-        yield Reason("keyslot-damaged", found.words(device), hint if found.is_proven else f"luksafe diagnose {device}")
+        hint = f"luksafe diagnose {target.words(device)}"
+        if found.is_proven:
+            hint = f"luksafe restore {found.backup_id[:12]} {target.header_place(device)} --dry-run"
+        yield Reason("keyslot-damaged", found.words(device), hint)
 
 
 def _destroyed_reasons(target: Target, device: str) -> Iterator[Reason]:
     """What needs no backup to be seen: key material that is not random."""
     header = target.inspection.header
     if header and (destroyed := destroyed_keyslots(target.reader, header)):
-        yield Reason("destroyed-keyslot", destroyed_words(destroyed, device), f"luksafe diagnose {device}")
+        yield Reason("destroyed-keyslot", destroyed_words(destroyed, device), f"luksafe diagnose {target.words(device)}")
 
 
 def _drift_reasons(chosen: Match, damaged: Sequence[Contradicted], device: str) -> Iterator[Reason]:
@@ -224,19 +231,6 @@ def _drift_reasons(chosen: Match, damaged: Sequence[Contradicted], device: str) 
     elif not chosen.backup.is_current and not damaged:
         text = f"the device has the header of backup {chosen.backup.id[:12]}, but another one is current"
         yield Reason("not-current", text, hint)
-
-
-def _good_copies(vault: Vault, stores: Check, backup: Backup, facts: DeviceFacts) -> list[str]:
-    """The stores that hold the backup whole, read just now (or remembered, when away), and not on this disk."""
-    whole = {report.store for report in stores.stores if backup.id in report.intact}
-    paths = {store.name: getattr(getattr(store, "folder", None), "path", None) for store in vault.stores}
-    names = []
-    for copy in backup.copies:
-        path = paths.get(copy.store)
-        if copy.here and (copy.store not in whole or (path and shares_disk(Path(path), facts))):
-            continue
-        names.append(copy.store)
-    return names
 
 
 def _copy_reasons(vault: Vault, copies: Sequence[str]) -> Iterator[Reason]:

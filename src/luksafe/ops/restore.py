@@ -59,6 +59,7 @@ def _source(workspace: Workspace, target: Target) -> RestoreSource:
         destroyed_keyslots=destroyed_keyslots(target.reader, target.inspection.require_header()),
         has_damage=any(f.severity is not Severity.INFO for f in target.inspection.all_findings),
         contradicted=_contradicted(workspace, target),
+        backup_id=target.backup.id if target.backup else "",
     )
 
 

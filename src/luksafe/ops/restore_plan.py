@@ -31,6 +31,7 @@ FLAG_HELP = {
     "--allow-lost-keyslots": "Keyslots that are on the device only will be gone.",
     "--allow-damaged-backup": "The backup is damaged, a keyslot in it destroyed, or a proven backup says otherwise.",
     "--allow-reencryption": "The device or the backup is in reencryption.",
+    "--allow-over-data": "The header is a detached one: if the device holds its data, their start is overwritten.",
     "--allow-in-use": "The device is mounted, mapped or otherwise in use.",
     "--allow-smaller": "The device is smaller than the one that was backed up.",
 }
@@ -50,6 +51,7 @@ class RestoreSource:
     destroyed_keyslots: tuple[int, ...] = ()
     has_damage: bool = False
     contradicted: tuple[Contradicted, ...] = ()
+    backup_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,22 @@ def _place_dangers(source: RestoreSource, target: RestoreTarget, new: Header) ->
         text = f"there is {name} on the device, which would be overwritten or left broken"
         yield Danger("foreign-signature", text, f"--over {name}")
     size = target.facts.size_bytes
-    if source.device_size_bytes > size or size < new.areas_end:
-        needed = max(source.device_size_bytes, new.areas_end)
+    has_header = any(copy.state != "missing" for copy in target.inspection.copies)
+    if new.is_detached and size > new.areas_end and not has_header:
+        text = f"the header is a detached one: its data begin at byte {new.data_offset} of their device"
+        text += f", and if that is {target.facts.path}, this overwrites their start"
+        yield Danger("over-data", text, "--allow-over-data", _instead_of_over_data(source, target))
+    needed = max(0 if new.is_detached else source.device_size_bytes, new.areas_end)
+    if size < needed:
         yield Danger(
             "smaller-device", f"the device has {size} bytes, the one backed up had {needed}", "--allow-smaller"
         )
+
+
+def _instead_of_over_data(source: RestoreSource, target: RestoreTarget) -> str:
+    if not source.backup_id:
+        return f"open it with the header where it is: luksafe prove {target.facts.path} --header FILE"
+    return f"luksafe export {source.backup_id[:12]} FILE   (and open it with --header FILE)"
 
 
 _DANGEROUS_CHANGES = {

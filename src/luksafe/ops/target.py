@@ -39,6 +39,19 @@ class Target:
     backup: Backup | None = None
     lock_note: str = ""
 
+    @property
+    def has_header_apart(self) -> bool:
+        """Whether the header is a detached one, in a file or in the vault."""
+        return self.data_path is not None and self.header_path != self.data_path
+
+    def header_place(self, device: str) -> str:
+        """Where commands that write the header are to write: the detached header, else the device."""
+        return str(self.header_path) if self.has_header_apart and self.header_path else device
+
+    def words(self, device: str) -> str:
+        """The device as a command names it, with its detached header."""
+        return f"{device} --header {self.header_place(device)}" if self.has_header_apart else device
+
 
 @contextmanager
 def open_target(workspace: Workspace, text: str, header: str | None = None) -> Iterator[Target]:

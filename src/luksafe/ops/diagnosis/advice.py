@@ -29,30 +29,31 @@ def first_lines(facts: Facts, verdict: Verdict) -> Iterator[str]:
 
 def next_commands(facts: Facts, verdict: Verdict) -> Iterator[str]:
     """Commands, the best first."""
-    device = shlex.quote(facts.device or facts.target)
+    device, place = shlex.quote(facts.device or facts.target), _header_place(facts)
+    volume = f"{device} --header {place}" if facts.header else device
     if facts.interruption:
         yield f"luksafe undo {device}"
     if verdict in DAMAGED and not facts.repair.proposals:
-        yield from (f"luksafe rebuild {device} --from-mapping {shlex.quote(m.name)}" for m in facts.mappings)
+        yield from (_rebuild(facts, device, m.name) for m in facts.mappings)
     match verdict:
         case Verdict.HEALTHY:
-            yield from _for_healthy(facts, device)
+            yield from _for_healthy(facts, volume)
         case Verdict.REPAIRABLE:
-            yield from _for_repairable(facts, device)
+            yield from _for_repairable(facts, device, place)
         case Verdict.NOT_LUKS:
             yield from _for_not_luks(facts, device)
         case Verdict.UNSUPPORTED:
-            yield f"luksafe show {device}"
+            yield f"luksafe show {volume}"
         case Verdict.NEEDS_KEY:
-            yield f"luksafe diagnose {device} --try-variants"
+            yield f"luksafe diagnose {volume} --try-variants"
             yield from (f"luksafe prove {b.id[:12]} --data {device}" for b in facts.backups[:3])
-            yield from _with_packet(facts, device)
+            yield from _with_packet(facts, volume)
         case _ if facts.inspection.is_luks1_reencrypting:
             yield from _resume(facts)
         case _:
-            yield from _with_backup(facts, device)
-            if facts.packets or not facts.backups:
-                yield from _with_packet(facts, device)
+            yield from _with_backup(facts, device, place)
+            if facts.packets or not (facts.backups or facts.headers_elsewhere):
+                yield from _with_packet(facts, volume)
             yield f"luksafe scan {device}"
 
 
@@ -69,6 +70,16 @@ def things_to_avoid(facts: Facts, verdict: Verdict) -> Iterator[str]:
         yield "do not close the mapping, do not reboot"
 
 
+def _header_place(facts: Facts) -> str:
+    """Where the header stands: what repair and restore are to write to."""
+    return shlex.quote(facts.header or facts.device or facts.target)
+
+
+def _rebuild(facts: Facts, device: str, mapping: str) -> str:
+    to = " --to FILE" if facts.header or facts.headers_elsewhere else ""
+    return f"luksafe rebuild {device} --from-mapping {shlex.quote(mapping)}{to}"
+
+
 def _for_healthy(facts: Facts, device: str) -> Iterator[str]:
     header = facts.mended.header
     if resume_steps(facts, device):
@@ -81,16 +92,16 @@ def _for_healthy(facts: Facts, device: str) -> Iterator[str]:
         yield f"luksafe prove {device}"
 
 
-def _for_repairable(facts: Facts, device: str) -> Iterator[str]:
+def _for_repairable(facts: Facts, device: str, place: str) -> Iterator[str]:
     for mapping in facts.mappings:
-        yield f"luksafe rebuild {device} --from-mapping {shlex.quote(mapping.name)}   (if repair is refused)"
+        yield f"{_rebuild(facts, device, mapping.name)}   (if repair is refused)"
     if facts.repair.left and not facts.repair.proposals:
         known = next((b.uuid for b in facts.backups if b.inspection.header), "UUID")
-        yield f"luksafe repair {device} --uuid {known}"
+        yield f"luksafe repair {place} --uuid {known}"
     elif facts.repair.sides:
-        yield from (f"luksafe repair {device} {side.option}" for side in facts.repair.sides)
+        yield from (f"luksafe repair {place} {side.option}" for side in facts.repair.sides)
     else:
-        yield f"luksafe repair {device}"
+        yield f"luksafe repair {place}"
     yield from _resume(facts)
 
 
@@ -101,19 +112,25 @@ def _resume(facts: Facts) -> Iterator[str]:
 def _with_packet(facts: Facts, device: str) -> Iterator[str]:
     offered = to_offer(facts.packets)
     for packet in offered:
-        yield shlex.join(packet.apply(facts.device or facts.target)) + ("" if packet.asks else " --identity FILE")
+        opening = shlex.join(packet.apply(facts.device or facts.target))
+        at = f" --header {_header_place(facts)}" if facts.header else ""
+        yield opening + at + ("" if packet.asks else " --identity FILE")
     if len(offered) < len(facts.packets):
         yield "luksafe escrow show"
     if not offered or len(offered) < len(facts.packets):
         yield f"luksafe escrow apply PACKET {device}"
 
 
-def _with_backup(facts: Facts, device: str) -> Iterator[str]:
+def _with_backup(facts: Facts, device: str, place: str) -> Iterator[str]:
+    for backup in facts.headers_elsewhere[:1]:
+        yield f"luksafe diagnose {device} --header FILE"
+        yield f"luksafe prove {backup.id[:12]} --data {device}"
+        yield f"luksafe export {backup.id[:12]} FILE"
     current = [b for b in facts.backups if b.is_current and not b.is_contradicted]
     for backup in current[:3] or facts.backups[:1]:
         yield f"luksafe prove {backup.id[:12]} --data {device}"
-        yield f"luksafe restore {backup.id[:12]} {device} --dry-run"
-    if not facts.backups:
+        yield f"luksafe restore {backup.id[:12]} {place} --dry-run"
+    if not (facts.backups or facts.headers_elsewhere):
         yield "luksafe list"
         yield "luksafe import FILE"
 

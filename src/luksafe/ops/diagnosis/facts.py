@@ -43,7 +43,8 @@ class Facts:
 
     ``inspection`` is the header as it stands, ``repair`` what ``repair`` would do, ``mended`` the header after that.
     ``runs`` are the sectors of ``start`` by class; ``footprints`` go with ``recognised``, one each.
-    ``device`` is what commands should name, empty for a backup.
+    ``device`` is what commands should name, empty for a backup; ``header`` is the detached header that was named.
+    ``headers_elsewhere`` are the backups of detached headers that were made with this device: none belongs on it.
     ``data_start`` are bytes from ``data_offset`` of the data, ``data_samples`` pieces from all over them.
     """
 
@@ -59,12 +60,14 @@ class Facts:
     footprints: tuple[Footprint, ...] = ()
     traces: tuple[HeaderTrace, ...] = ()
     backups: tuple[KnownBackup, ...] = ()
+    headers_elsewhere: tuple[KnownBackup, ...] = ()
     packets: tuple[KnownPacket, ...] = ()
     runs: tuple[Run, ...] = ()
     mappings: tuple[Mapping, ...] = ()
     interruption: str = ""
     attempt: Attempt | None = None
     is_detached: bool = False
+    header: str = ""
     data_size_bytes: int = 0
     data_start: bytes = b""
     data_samples: tuple[bytes, ...] = ()
@@ -96,6 +99,8 @@ def _gather(
     mended = inspect(PatchedReader(reader, outcome.patches)) if outcome.patches else target.inspection
     start, unreadable = _read_start(reader, mended)
     backups = find_known_backups(workspace, start, (target.inspection, mended), device, target.backup)
+    elsewhere = () if is_detached else tuple(b for b in backups if b.by == "device" and b.is_elsewhere)
+    backups = tuple(b for b in backups if b not in elsewhere)
     recognised = tuple(recognise(data_reader)) if data_path else ()
     # a backup, too, says where the data begin
     header = mended.header or next((b.inspection.header for b in backups if b.inspection.header), None)
@@ -103,6 +108,7 @@ def _gather(
     return Facts(
         target=target.description,
         device=str(data_path or target.header_path or ""),
+        header=_header_name(target) if is_detached else "",
         size_bytes=reader.size_bytes,
         start=start,
         unreadable=unreadable,
@@ -113,6 +119,7 @@ def _gather(
         footprints=tuple(footprint(data_reader, found) for found in recognised),
         traces=tuple(find_header_traces(start)),
         backups=backups,
+        headers_elsewhere=elsewhere,
         packets=find_known_packets(workspace, (target.inspection, mended), backups),
         runs=tuple(runs_of(start)),
         mappings=_mappings(data_path),
@@ -123,6 +130,10 @@ def _gather(
         data_start=_read(data_reader, data_offset, DATA_START_BYTES) if data_path else b"",
         data_samples=tuple(_samples(data_reader, data_offset)) if data_path else (),
     )
+
+
+def _header_name(target: Target) -> str:
+    return str(target.header_path) if target.header_path else f"vault:{target.backup.id[:12]}" if target.backup else ""
 
 
 def _facts_of(path: Path | None) -> DeviceFacts | None:

@@ -32,7 +32,8 @@ def diagnose(facts: Facts) -> Diagnosis:
     fillings = find_fillings(facts, parts, structures)
     culprits = [*structures, *fillings]
     judgement = decide(facts, layout, keyslots, culprits, contradiction)
-    if layout.header is None and judgement.verdict in (Verdict.NOT_LUKS, Verdict.UNSUPPORTED):
+    has_no_header = judgement.verdict in (Verdict.NOT_LUKS, Verdict.UNSUPPORTED) or facts.headers_elsewhere
+    if layout.header is None and has_no_header:
         parts, culprits = [], structures
     else:
         parts += _gaps(layout)

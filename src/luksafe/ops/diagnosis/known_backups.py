@@ -45,6 +45,12 @@ class KnownBackup:
         header = self.inspection.header
         return Witness(self.id, BytesReader(self.image), header, self.proven) if header else None
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is of a detached header, and made with the device of the data, which holds more than a header."""
+        header = self.inspection.header
+        return header is not None and header.is_detached and self.device_size > header.areas_end
+
 
 def find_known_backups(
     workspace: Workspace,

@@ -46,6 +46,8 @@ def lay_out_volume(facts: Facts, contradiction: Contradiction | None) -> VolumeL
         Region("unused", 0, keys, "place of the headers"),
         Region("unused", keys, data, "usual place of the keyslots"),
     )
+    for backup in facts.headers_elsewhere[:1]:
+        data = backup.inspection.require_header().data_offset
     return VolumeLayout(usual, data, None, None, "the usual layout: no header is left to tell")
 
 

@@ -30,14 +30,15 @@ def resume_steps(facts: Facts, device: str) -> tuple[ResumeStep, ...]:
 
 
 def _of_luks2(facts: Facts, device: str) -> Iterator[ResumeStep]:
-    command = ("luksafe", "backup", device, "--full")
+    at = ("--header", facts.header) if facts.header else ()
+    command = ("luksafe", "backup", device, *at, "--full")
     yield ResumeStep(command, "Saves the whole header with its reencryption state.")
     header = facts.mended.header
     if header is not None and any("in-reencryption" in segment.flags for segment in header.segments.values()):
         text = "cryptsetup brings the piece of the data in order on which it was at work when it was interrupted."
-        yield ResumeStep(("cryptsetup", "repair", device), text, writes=True)
+        yield ResumeStep(("cryptsetup", "repair", *at, device), text, writes=True)
     text = "cryptsetup goes on from where it stopped. It takes its time; do not interrupt it again."
-    yield ResumeStep(("cryptsetup", "reencrypt", "--resume-only", device), text, writes=True)
+    yield ResumeStep(("cryptsetup", "reencrypt", "--resume-only", *at, device), text, writes=True)
 
 
 def _of_luks1(facts: Facts, device: str) -> Iterator[ResumeStep]:

@@ -69,6 +69,10 @@ def _without_header(facts: Facts, culprits: Sequence[Culprit]) -> Judgement:
     if facts.backups:
         text = "no usable header is on the device; a backup in the vault brings it back"
         return Judgement(Verdict.NEEDS_BACKUP, text)
+    if facts.headers_elsewhere:
+        volume = facts.headers_elsewhere[0].uuid
+        text = f"no header belongs here: that of volume {volume} is a detached one, of which the vault has a backup"
+        return Judgement(Verdict.NEEDS_BACKUP, text)
     if facts.mappings:
         text = "no usable header is on the device, but it is mapped: the kernel still has the key"
         return Judgement(Verdict.NEEDS_KEY, text)

@@ -18,6 +18,7 @@ from luksafe.reader import Reader
 
 Sense = Literal["sense", "noise", "unknown"]
 BLOCK_BYTES = 4096
+_OTHER_PARAMETERS = "give another key or other parameters, and look again with --dry-run"
 
 FLAG_HELP = {
     "--allow-unproven": "Nothing proves the key: no digest, no mapping, no canary, and the data do not tell.",
@@ -50,7 +51,7 @@ def judge(volume: Volume, known: Known, new: NewHeader) -> Confidence:
     said.append(words)
     dangers = []
     if data == "noise":
-        dangers.append(Danger("data-noise", words, "--allow-noise"))
+        dangers.append(Danger("data-noise", words, "--allow-noise", _OTHER_PARAMETERS))
     if data == "unknown" and known.doubt:
         dangers.append(Danger("unknown-device", f"{known.doubt}; and {words}", "--allow-unknown-device"))
     if not by and data == "unknown":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from luksafe.errors import LuksafeError
 from luksafe.ops.diagnosis.facts import Facts
@@ -20,6 +21,7 @@ _HARMLESS = ("foreign-signature",)
 
 def by_backups(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
     """To read the data with a backup of the header, or to write it back."""
+    yield from (_with_header_elsewhere(device, backup) for backup in facts.headers_elsewhere[:MOST_BACKUPS])
     if facts.inspection.is_luks1_reencrypting:
         return  # half of the data would be noise under either header
     is_damaged = any(k.state is not State.INTACT for k in diagnosis.keyslots if k.state is not State.INACTIVE)
@@ -49,6 +51,18 @@ def _read_with_backup(device: str, backup: KnownBackup, chance: Chance) -> Way:
             Step(("luksafe", "ls", device, "/", "--header", header), "Lists the files inside. Reads only."),
         ),
     )
+
+
+def _with_header_elsewhere(device: str, backup: KnownBackup) -> Way:
+    """Of a detached header: on the device itself it would overwrite the start of the data."""
+    name, file = backup.id[:12], f"header-{backup.id[:12]}.img"
+    way = _read_with_backup(device, backup, Chance.VERY_LIKELY)
+    export = Step(
+        ("luksafe", "export", name, file),
+        f"Writes the header to the new file {file}, for 'cryptsetup open --header'. The device is not touched.",
+    )
+    why = f"{way.why}; it is a detached header, which does not belong on the device"
+    return replace(way, why=why, steps=(*way.steps, export))
 
 
 def _restore_backup(workspace: Workspace, device: str, backup: KnownBackup, chance: Chance) -> Way:

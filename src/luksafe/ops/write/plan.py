@@ -39,11 +39,15 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Danger:
-    """A reason not to write. ``flag`` is the command line option that accepts it; empty when nothing does."""
+    """A reason not to write. ``flag`` is the command line option that accepts it; empty when nothing does.
+
+    ``instead`` says what to do where accepting it is hardly ever right: then no next command names the flag.
+    """
 
     code: str
     text: str
     flag: str = ""
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,9 @@ def refuse_dangers(dangers: Sequence[Danger], accepted: Sequence[str] = ()) -> N
         return
     flags = " ".join(dict.fromkeys(danger.flag for danger in left if danger.flag))
     hopeless = [danger.text for danger in left if not danger.flag]
-    hint = f"if that is what you want, add {flags}" if flags and not hopeless else "see the plan with --dry-run"
+    better = "; ".join(dict.fromkeys(danger.instead for danger in left if danger.instead))
+    wish = f"{better}; to write all the same" if better else "if that is what you want"
+    hint = f"{wish}, add {flags}" if flags and not hopeless else "see the plan with --dry-run"
     raise Refused("; ".join(danger.text for danger in left), code=left[0].code, hint=hint)
 
 
