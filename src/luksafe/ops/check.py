@@ -218,7 +218,9 @@ def _destroyed_reasons(target: Target, device: str) -> Iterator[Reason]:
     """What needs no backup to be seen: key material that is not random."""
     header = target.inspection.header
     if header and (destroyed := destroyed_keyslots(target.reader, header)):
-        yield Reason("destroyed-keyslot", destroyed_words(destroyed, device), f"luksafe diagnose {target.words(device)}")
+        yield Reason(
+            "destroyed-keyslot", destroyed_words(destroyed, device), f"luksafe diagnose {target.words(device)}"
+        )
 
 
 def _drift_reasons(chosen: Match, damaged: Sequence[Contradicted], device: str) -> Iterator[Reason]:
