@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -223,3 +225,15 @@ def test_phases_write_no_byte_twice_and_none_that_was_not_kept():
         for start, end in written:
             is_copy = (start, end) in ((0, 16384), (16384, 32768))
             assert is_copy or any(s <= start and end <= e for s, e in kept)
+
+
+@pytest.mark.parametrize("lost", ["reader", "room"])
+def test_messages_that_cannot_be_written_stop_no_write_half_way(world, wrecked, lost):
+    reader, writer = os.pipe() if lost == "reader" else (os.open(os.devnull, os.O_RDONLY), os.open("/dev/full", 1))
+    os.close(reader)
+    command = [sys.executable, "-m", "luksafe", "--vault", world.vault, "restore", UUID, wrecked, "--yes", "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=writer)
+    os.close(writer)
+    assert (done.returncode, b'"done": true' in done.stdout) == (0, True)
+    assert wrecked.read_bytes() == luks2_image() + DATA
+    assert [e["state"] for e in world.run("undo", wrecked, "--list", "--json").json["entries"]] == ["done"]

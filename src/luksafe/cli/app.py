@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
 from functools import update_wrapper
@@ -93,14 +94,16 @@ class App:
             echo(line)
 
     def say(self, text: str) -> None:
-        """Prose about what is going on, to stderr; silent with ``-q``."""
+        """Prose about what is going on, to stderr; silent with ``-q``. That nobody reads it stops no write half way."""
         if not self.quiet:
-            echo(text, err=True)
+            with suppress(OSError):
+                echo(text, err=True)
 
     def warn(self, text: str) -> None:
         """A warning, to stderr, always."""
         label = click.style("warning:", fg="yellow") if self._stderr_is_colored() else "warning:"
-        echo(f"{label} {text}", err=True)
+        with suppress(OSError):
+            echo(f"{label} {text}", err=True)
 
     def warn_once(self, text: str) -> None:
         """A warning that several parts of one run may have; told the first time."""
