@@ -177,6 +177,9 @@ def verb(function: Callable[Concatenate[App, Parameters], int | None]) -> click.
 
     @click.pass_context
     def run(ctx: click.Context, /, *args: Any, **options: Any) -> int:
+        from luksafe.cli.private_memory import keep_memory_private  # `--help` needs no ctypes
+
+        keep_memory_private()
         settings = {name: options.pop(name) for name in _GLOBAL_NAMES}
         app = App.from_options(settings, ctx.obj)
         return function(app, *args, **options) or EXIT_DONE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import resource
 import select
 import sys
 from typing import Any, NoReturn
@@ -58,7 +57,6 @@ def cli(ctx: click.Context, /, **settings: Any) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the status that DESIGN's table gives (see spec/exit-codes.md)."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # it would hold keys
     _require_streams()
     for stream in (sys.stdout, sys.stderr):
         # a terminal without UTF-8 shows a question mark instead of ending in a traceback
