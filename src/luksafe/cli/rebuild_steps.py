@@ -57,7 +57,7 @@ def _to_device(
         print_plan(app, plan)
     plan.refuse_dangers(accepted)
     confirm(app, f"Write this to {plan.target.path}?")
-    done, seen = write_to_device(app.workspace(), plan, known, passphrase, app.say)
+    done, seen = write_to_device(app.workspace(), volume, plan, known, passphrase, app.say)
     device, slot = volume.device, new_keyslot(known, seen.require_header())
     app.emit(
         {

@@ -59,13 +59,14 @@ def final_plan(
 
 
 def write_to_device(
-    workspace: Workspace, plan: WritePlan, known: Known, passphrase: SecretBytes, say: Say
+    workspace: Workspace, volume: Volume, plan: WritePlan, known: Known, passphrase: SecretBytes, say: Say
 ) -> tuple[Applied, Inspection]:
     """Carry out the plan, then open what is on the device with the new passphrase. The dangers were accepted before.
 
-    The mapping over it may be active: it keeps its key and its table, and its data begin behind the header.
+    The mapping over it may be active: it keeps its key and its table, and its data begin behind the header. A device
+    that nobody used when the plan was made is ours alone. Raises Busy when somebody has it by now.
     """
-    done = apply(plan, workspace, allow_in_use=True, say=say)
+    done = apply(plan, workspace, allow_in_use=bool(volume.uses), say=say)
     try:
         with open_source(plan.target.path) as reader, metadata_lock(plan.target.path):
             return done, prove_new_header(reader, passphrase, known.key)

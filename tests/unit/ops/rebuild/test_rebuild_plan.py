@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from mapping_samples import mapped_files, mapping, table
 
 from luksafe.device.mappings import Mapping
 from luksafe.device.usage import Use
-from luksafe.errors import KeyRejected, Refused
+from luksafe.errors import Busy, KeyRejected, Refused
 from luksafe.luks.create import Parameters
 from luksafe.luks.inspection import inspect
 from luksafe.luks.model import Json
@@ -142,9 +142,23 @@ def test_written_under_the_mapping(workspace: Workspace, volume: Volume) -> None
     confidence = rehearse(workspace, volume, known, to_file=False).confidence
     said: list[str] = []
     plan = plan_rebuild(volume, known, new, confidence)
-    _, seen = write_to_device(workspace, plan, known, NEW, said.append)
+    _, seen = write_to_device(workspace, volume, plan, known, NEW, said.append)
     assert seen.require_header().uuid == UUID
     assert Path(volume.device).read_bytes()[1 << 20 :] == before[1 << 20 :]
+
+
+def test_a_device_that_was_taken_into_use_after_the_plan(
+    workspace: Workspace, volume: Volume, loop_device: Callable[..., str]
+) -> None:
+    volume = replace(volume, mapping=None)
+    known = gather(workspace, volume, source())
+    new = make_header(known, NEW, CHEAP_PBKDF2, workspace.random_bytes)
+    plan = plan_rebuild(volume, known, new, rehearse(workspace, volume, known, to_file=False).confidence)
+    before = Path(volume.device).read_bytes()
+    loop_device(Path(volume.device))
+    with pytest.raises(Busy):
+        write_to_device(workspace, volume, plan, known, NEW, print)
+    assert Path(volume.device).read_bytes() == before
 
 
 def test_headers_that_are_no_base() -> None:
