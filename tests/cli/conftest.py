@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import escrow_samples as samples
 import pytest
 from generators.headers import PASSPHRASE, luks1_image, luks2_image
 
@@ -111,3 +112,17 @@ def world(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     yield World(tmp_path, capsys)
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # a verb keeps the memory of its process private
+
+
+@pytest.fixture
+def recipient() -> str:
+    """Somebody who may open a packet."""
+    return str(samples.age_identity().to_public())
+
+
+@pytest.fixture
+def identity(world: World) -> Path:
+    """The file that opens what is sealed to ``recipient``."""
+    path = world.folder / "identity.txt"
+    path.write_text(f"# keeper\n{samples.age_identity()}\n")
+    return path

@@ -18,18 +18,6 @@ from vault_samples import flip
 from luksafe.escrow.recovery_key import is_recovery_key
 
 
-@pytest.fixture
-def recipient() -> str:
-    return str(samples.age_identity().to_public())
-
-
-@pytest.fixture
-def identity(world: World) -> Path:
-    path = world.folder / "identity.txt"
-    path.write_text(f"# keeper\n{samples.age_identity()}\n")
-    return path
-
-
 def save(world: World, disk: Path, *arguments: object) -> Ran:
     return world.run("escrow", "save", disk, "--key-file", world.key_file, *arguments, "--json")
 

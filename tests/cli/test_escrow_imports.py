@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import escrow_samples as samples
 import pytest
 from cli.conftest import World
 from cli.test_escrow_use import save, secret_of
@@ -16,18 +15,6 @@ from luksafe.escrow.recovery_key import make_recovery_key
 from luksafe.luks.create import Parameters, create_header
 from luksafe.ops.escrow import import_
 from luksafe.secret import SecretBytes
-
-
-@pytest.fixture
-def recipient() -> str:
-    return str(samples.age_identity().to_public())
-
-
-@pytest.fixture
-def identity(world: World) -> Path:
-    path = world.folder / "identity.txt"
-    path.write_text(f"{samples.age_identity()}\n")
-    return path
 
 
 def test_verify_finds_the_device_of_a_packet_on_this_machine(

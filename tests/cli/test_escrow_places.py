@@ -6,17 +6,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import escrow_samples as samples
 import pytest
 from cli.conftest import World
 from generators.headers import luks2_image
 
 HEADER_BYTES = 2 << 20
-
-
-@pytest.fixture
-def recipient() -> str:
-    return str(samples.age_identity().to_public())
 
 
 @pytest.fixture

@@ -23,18 +23,6 @@ OTHER_UUID = "11111111-2222-3333-4444-555555555555"
 
 
 @pytest.fixture
-def recipient() -> str:
-    return str(samples.age_identity().to_public())
-
-
-@pytest.fixture
-def identity(world: World) -> Path:
-    path = world.folder / "identity.txt"
-    path.write_text(f"{samples.age_identity()}\n")
-    return path
-
-
-@pytest.fixture
 def new_key(world: World) -> Path:
     path = world.folder / "new"
     path.write_bytes(NEW)

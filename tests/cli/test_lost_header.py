@@ -93,13 +93,6 @@ def rebuilt(world: World, volume: LostVolume, content: bytes, packet: object, *h
     assert digest(volume.disk) == before
 
 
-@pytest.fixture
-def identity(world: World) -> Path:
-    path = world.folder / "identity.txt"
-    path.write_text(f"{samples.age_identity()}\n")
-    return path
-
-
 every_kind = pytest.mark.parametrize("volume", KINDS, indirect=True)
 
 
