@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from generators.headers import UUID, luks1_image, luks2_image, with_binary, with_document
@@ -196,3 +199,34 @@ def test_every_volume_of_the_machine(world, loop_device, arguments):
     device = loop_device(world.image())
     volumes = world.run("check", *arguments, "--json").json["volumes"]
     assert [v["state"] for v in volumes if v["device"] == device] == ["unprotected"]
+
+
+@pytest.fixture
+def sticks(world) -> Iterator[list[Path]]:
+    """Two folders, each with a filesystem of its own."""
+    paths = [world.folder / "stick0", world.folder / "stick1"]
+    for path in paths:
+        path.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
+    yield paths
+    for path in paths:
+        subprocess.run(["umount", path], check=True)
+
+
+def test_two_stores_on_one_disk_are_one_copy(world, safe, loop_device, sticks):
+    """An image file counts as a disk of its own, a block device is on one that has a name."""
+    device = loop_device(safe)
+    volume = checked(world, device)
+    assert (volume["state"], volume["copies"], set(reasons(volume))) == ("at-risk", ["home"], {"too-few-copies"})
+    few = reasons(volume)["too-few-copies"]
+    assert few["text"] == "1 of 3 good copies (in home); s0 lies on the disk of home; s1 lies on the disk of home"
+    assert few["next"] == "luksafe stores add NAME DIR"
+    for number, path in enumerate(sticks):
+        assert world.run("stores", "add", f"stick{number}", path / "luksafe").status == 0
+    volume = checked(world, device)
+    assert (volume["state"], volume["copies"]) == ("safe", ["home", "stick0", "stick1"])
+    for number in range(2):
+        assert world.run("stores", "remove", f"stick{number}").status == 0
+    assert world.run("stores", "add", "twin", sticks[0] / "another-folder").status == 0
+    assert checked(world, device)["copies"] == ["home", "twin"]
+    assert checked(world, safe)["state"] == "safe"

@@ -36,6 +36,17 @@ def shares_disk(path: StrPath, facts: DeviceFacts) -> bool:
     return not _disks([node, *layers_below(node)]).isdisjoint(_disks(_layers_of_path(path)))
 
 
+def lie_together(one: StrPath, other: StrPath) -> bool:
+    """Whether one broken disk takes both folders; where no disk is known (a share), one filesystem counts as one."""
+    disks = [_disks(_layers_of_path(path)) for path in (one, other)]
+    if all(disks):
+        return not disks[0].isdisjoint(disks[1])
+    try:
+        return Path(one).stat().st_dev == Path(other).stat().st_dev
+    except OSError:
+        return False
+
+
 def _disks(layers: list[BlockNode]) -> set[BlockNode]:
     return {node for node in layers if not layers_below(node)}
 

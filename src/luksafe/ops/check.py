@@ -14,7 +14,7 @@ from luksafe.luks.compare import keyslot_fingerprint
 from luksafe.luks.finding import Severity
 from luksafe.luks.model import Header
 from luksafe.luks.tokens import machine_bound_keyslots
-from luksafe.ops.check_copies import good_copies
+from luksafe.ops.check_copies import GoodCopies, good_copies
 from luksafe.ops.check_match import Match, best_match, to_restore
 from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
 from luksafe.ops.interruption import interruption_words
@@ -148,7 +148,7 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
             *_notes(vault, uuid, chosen, is_same=is_whole),
             *_stale_packets(packets, device),
         ),
-        copies=tuple(copies),
+        copies=copies.stores,
         wanted_copies=vault.config.copies,
         proven=chosen.backup.proofs[-1].when if chosen.backup.proofs else "",
         backup_id=chosen.backup.id,
@@ -235,12 +235,13 @@ def _drift_reasons(chosen: Match, damaged: Sequence[Contradicted], device: str) 
         yield Reason("not-current", text, hint)
 
 
-def _copy_reasons(vault: Vault, copies: Sequence[str]) -> Iterator[Reason]:
+def _copy_reasons(vault: Vault, copies: GoodCopies) -> Iterator[Reason]:
     wanted = vault.config.copies
-    if len(copies) < wanted:
-        where = f" (in {', '.join(copies)})" if copies else ""
-        text = f"{len(copies)} of {wanted} good copies{where}"
-        hint = "luksafe sync" if len(vault.stores) + len(vault.away) >= wanted else "luksafe stores add NAME DIR"
+    if len(copies.stores) < wanted:
+        where = f" (in {', '.join(copies.stores)})" if copies.stores else ""
+        text = "; ".join((f"{len(copies.stores)} of {wanted} good copies{where}", *copies.others))
+        useful = len(vault.stores) + len(vault.away) - len(copies.others)
+        hint = "luksafe sync" if useful >= wanted else "luksafe stores add NAME DIR"
         yield Reason("too-few-copies", text, hint)
 
 
