@@ -37,6 +37,10 @@ HELPS_REENCRYPTION = (
 _MOST_MARK_BITS = 4
 """The two marks differ in 15 bits: what is so near to one is not the other."""
 _LEAST_MARKS = 3
+_LEAST_SALT_VALUES = 24
+"""So many different bytes are in 32 random ones, and seldom in what overwrote them."""
+_USUAL_ITERATIONS = range(1000, 1 << 27)
+"""What cryptsetup makes. Chance would have it of one number in thirty."""
 _FIELD = {field.name: field for field in FIELDS}
 _ENTRY_FIELD = {field.name: field for field in KEYSLOT_FIELDS}
 
@@ -134,7 +138,7 @@ def _mend_entries(header: BinaryHeader, device_bytes: int) -> Iterator[Proposal]
     for slot, entry in enumerate(header.keyslots):
         mark = _mark(entry.active)
         if mark is None:
-            yield _reset_entry(slot, entry, layout)
+            yield _active_again(slot, entry) if _is_in_use(entry) else _reset_entry(slot, entry, layout)
             continue
         if mark != entry.active:
             word = "active" if mark == ENABLED else "inactive"
@@ -148,14 +152,32 @@ def _mend_entries(header: BinaryHeader, device_bytes: int) -> Iterator[Proposal]
             yield _entry("keyslot-stripes-restored", text, "LUKS1 has no other number", slot, "stripes", _u32(STRIPES))
 
 
+def _has_salt(entry: KeyslotEntry) -> bool:
+    return len(set(entry.salt)) >= _LEAST_SALT_VALUES
+
+
+def _is_in_use(entry: KeyslotEntry) -> bool:
+    """Whether all but the mark is what a keyslot in use has."""
+    return _has_salt(entry) and entry.stripes == STRIPES and entry.iterations in _USUAL_ITERATIONS
+
+
+def _active_again(slot: int, entry: KeyslotEntry) -> Proposal:
+    text = f"mark keyslot {slot} as active again (the mark is {entry.active:#010x})"
+    why = "it has iterations and a salt, and an inactive keyslot has neither"
+    return _entry("keyslot-mark-mended", text, why, slot, "active", _u32(ENABLED))
+
+
 def _reset_entry(slot: int, entry: KeyslotEntry, layout: Layout | None) -> Proposal:
-    """An entry of which not even the mark is left: empty, as cryptsetup makes it. Its salt is lost in any case."""
+    """An entry of which not even the mark is left: empty, as cryptsetup makes it."""
     offset = layout.offset_of(slot) if layout else entry.key_material_offset
     data = _u32(DISABLED) + _u32(0) + bytes(32) + _u32(offset) + _u32(STRIPES)
     text = f"make keyslot {slot} an empty one: its entry is overwritten (the mark is {entry.active:#010x})"
     why = "the row of the other keyslots gives its offset; a key in it could not be had without its salt"
+    evidence = Evidence.ONLY_VALUE
+    if _has_salt(entry):
+        evidence, why = Evidence.STRUCTURE, "what is left may be its salt, but its mark and its iterations are gone"
     at = KEYSLOTS_START + slot * KEYSLOT_ENTRY_BYTES
-    return Proposal("keyslot-entry-reset", text, why, Evidence.ONLY_VALUE, (Patch(at, data, "LUKS1 header"),))
+    return Proposal("keyslot-entry-reset", text, why, evidence, (Patch(at, data, "LUKS1 header"),))
 
 
 def _mend_payload_offset(header: BinaryHeader, device_bytes: int) -> Iterator[Proposal]:
@@ -177,7 +199,10 @@ def _mend_uuid(header: BinaryHeader, uuid: str) -> Iterator[Proposal]:
     elif len(possible) == 1:
         text = f"set the UUID to {possible[0]} (it says {header.uuid!r})"
         data = possible[0].encode().ljust(40, b"\0")
-        yield _field("uuid-mended", text, "no other character is one bit away", "uuid", data)
+        # one character lost a bit; of several neighbours it is likelier that they were overwritten
+        is_one = sum(one != other for one, other in zip(possible[0], header.uuid.lower(), strict=True)) == 1
+        evidence = Evidence.ONLY_VALUE if is_one else Evidence.STRUCTURE
+        yield _field("uuid-mended", text, "no other character is one bit away", "uuid", data, evidence)
 
 
 def _uuid_words(header: BinaryHeader) -> str:

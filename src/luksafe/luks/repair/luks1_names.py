@@ -24,6 +24,7 @@ _MOST_BITS = 2
 _MOST_CHARACTERS = 2
 _MOST_UUIDS = 8
 _UUID_DASHES = (8, 13, 18, 23)
+_UUID_VERSION = 14
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -75,6 +76,8 @@ def possible_uuids(text: str) -> list[str]:
 def _characters(at: int, character: str) -> list[str]:
     """What may stand at a place of a UUID where this character was read: itself, or what one flipped bit made of it."""
     allowed = "-" if at in _UUID_DASHES else string.digits + "abcdef"
+    if at == _UUID_VERSION and character.lower() not in allowed:
+        allowed = "4"  # of random UUIDs, which cryptsetup makes
     if character.lower() in allowed:
         return [character]
     return [c for c in allowed if c == "-" or (ord(c) ^ ord(character)).bit_count() == 1]

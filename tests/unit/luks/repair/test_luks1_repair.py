@@ -62,6 +62,8 @@ def test_a_healthy_header_needs_nothing() -> None:
         ([(entry(0, 44), u32(4001))], "keyslot-stripes-restored"),
         ([(entry(0), u32(ENABLED ^ 0x800))], "keyslot-mark-mended"),
         ([(entry(3), u32(DISABLED ^ 0x10))], "keyslot-mark-mended"),
+        ([(entry(0), bytes(4))], "keyslot-mark-mended"),
+        ([(entry(0), b"\xff" * 4)], "keyslot-mark-mended"),
     ],
 )
 def test_a_fault_with_one_possible_cause_is_mended(changes: list[tuple[int, bytes]], code: str) -> None:
@@ -76,6 +78,13 @@ def test_an_overwritten_entry_becomes_an_empty_one() -> None:
     outcome, after = repair(changed((440, random.Random(1).randbytes(72))))
     assert after == IMAGE
     assert "keyslot-entry-reset" in {proposal.code for proposal in outcome.proposals}
+
+
+def test_an_entry_that_may_have_its_salt_is_emptied_only_as_a_guess() -> None:
+    outcome, after = repair(changed((entry(0), bytes(8))))
+    assert [proposal.code for proposal in outcome.proposals] == ["keyslot-entry-reset"]
+    assert not outcome.proposals[0].evidence.is_proof
+    assert inspect(BytesReader(after)).require_header().keyslots == {}
 
 
 def test_a_payload_offset_one_bit_off_is_only_a_guess() -> None:
@@ -98,6 +107,10 @@ def test_a_damaged_character_of_the_uuid() -> None:
     right = BinaryHeader.parse(IMAGE).uuid
     outcome, after = repair(changed((168 + 8, b",")))
     assert after == IMAGE
+    outcome, after = repair(changed((168 + 8, b","), (168 + 13, b",")))
+    assert ([proposal.evidence for proposal in outcome.proposals], after) == ([Evidence.STRUCTURE], IMAGE)
+    outcome, _ = repair(changed((168 + 14, b"?")))  # one bit from 7, but cryptsetup makes version 4 only
+    assert not outcome.proposals
     outcome, _ = repair(changed((168, b";")))
     assert not outcome.proposals
     assert f"3{right[1:]} or 9{right[1:]}" in outcome.left[0]
