@@ -12,7 +12,7 @@ import pexpect
 import pytest
 from cli.conftest import World
 from cli.test_rescue import MIB, Talk, volume
-from generators.headers import VOLUME_KEY
+from generators.headers import UUID, VOLUME_KEY
 
 from luksafe.cli.terminal import fit
 
@@ -86,6 +86,14 @@ def test_what_is_damaged(world: World, disk: Path, start: int) -> None:
         said = on_console(world, verb, disk)
         assert_fits(said)
         assert re.search(rf"luksafe \S.*{re.escape(str(disk))}", said) or verb == "scan"
+
+
+def test_what_is_written(world: World, disk: Path) -> None:
+    whole = disk.read_bytes()
+    disk.write_bytes(bytes(4096) + whole[4096:])
+    for words in (("repair", disk), ("undo", disk), ("restore", UUID, disk), ("export", UUID, disk.with_name("copy"))):
+        assert_fits(on_console(world, *words, "--yes"))
+    assert disk.read_bytes() == whole
 
 
 def test_the_end_of_a_rescue(world: World, disk: Path) -> None:

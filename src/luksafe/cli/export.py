@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from luksafe.cli.app import App, verb
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import human_size
 from luksafe.ops.exchange import export_backup
 
@@ -19,8 +20,6 @@ def command(app: App, backup: str, file: Path) -> int:
     size = export_backup(app.workspace(), backup, file)
     app.emit(
         {"file": str(file), "size": size},
-        lambda: click.echo(
-            f"{file}: {human_size(size)}\nnext: cryptsetup open --test-passphrase --header {file} DEVICE"
-        ),
+        lambda: echo(f"{file}: {human_size(size)}\nnext: cryptsetup open --test-passphrase --header {file} DEVICE"),
     )
     return 0

@@ -15,6 +15,7 @@ from luksafe.cli.keys import KeyOptions, key_options
 from luksafe.cli.plans import dry_run_lines, print_plan
 from luksafe.cli.prompts import confirm
 from luksafe.cli.restore import outcome_to_json
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import human_size
 from luksafe.errors import Refused
 from luksafe.luks.inspection import Inspection
@@ -93,22 +94,22 @@ def _report_nothing(app: App, device: str, planned: RepairPlan) -> int:
 
 def _print_nothing(device: str, planned: RepairPlan) -> None:
     if planned.outcome.left:
-        click.echo(f"{device}: cannot be repaired")
+        echo(f"{device}: cannot be repaired")
         for text in planned.outcome.left:
-            click.echo(f"  {text}")
+            echo(f"  {text}")
         for text in planned.outcome.helps:
-            click.echo(f"  next: {text}")
+            echo(f"  next: {text}")
         return
     if planned.destroyed:
-        click.echo(f"{device}: nothing to repair in the metadata, and a keyslot is lost")
-        click.echo(f"  {destroyed_words(planned.destroyed, device)}, and no repair brings it back")
-        click.echo(f"  next: luksafe diagnose {device}   (what still opens it, and which backup has the keyslot)")
+        echo(f"{device}: nothing to repair in the metadata, and a keyslot is lost")
+        echo(f"  {destroyed_words(planned.destroyed, device)}, and no repair brings it back")
+        echo(f"  next: luksafe diagnose {device}   (what still opens it, and which backup has the keyslot)")
     else:
-        click.echo(f"{device}: nothing to repair, as far as the header itself can tell")
-        click.echo(f"  if a passphrase is not accepted: luksafe diagnose {device}")
+        echo(f"{device}: nothing to repair, as far as the header itself can tell")
+        echo(f"  if a passphrase is not accepted: luksafe diagnose {device}")
     for name in planned.wipeable:
-        click.echo(f"  a {name} signature lies in unused bytes; blkid may report it instead of LUKS")
-        click.echo(f"  next: luksafe repair {device} --wipe-signature {name}")
+        echo(f"  a {name} signature lies in unused bytes; blkid may report it instead of LUKS")
+        echo(f"  next: luksafe repair {device} --wipe-signature {name}")
 
 
 def _report_plan(app: App, planned: RepairPlan, plan: WritePlan, accepted: list[str]) -> int:
@@ -117,15 +118,15 @@ def _report_plan(app: App, planned: RepairPlan, plan: WritePlan, accepted: list[
 
 
 def _print(device: str, planned: RepairPlan, done: Applied, seen: Inspection) -> None:
-    click.echo(f"repaired: {human_size(done.size_bytes)} written, read back, equal")
+    echo(f"repaired: {human_size(done.size_bytes)} written, read back, equal")
     for proposal in planned.outcome.proposals:
-        click.echo(f"  {proposal.text}")
+        echo(f"  {proposal.text}")
     for text in planned.outcome.left:
-        click.echo(f"warning: not mended: {text}")
+        echo(f"warning: not mended: {text}")
     if seen.is_refused:
-        click.echo("warning: the header on the device is not valid: " + "; ".join(f.text for f in seen.findings))
-    click.echo(f"saved as undo entry {done.saved.entry.id} in {', '.join(map(str, done.saved.places))}")
-    click.echo(f"next: luksafe prove {device}   (to take it back: luksafe undo {device})")
+        echo("warning: the header on the device is not valid: " + "; ".join(f.text for f in seen.findings))
+    echo(f"saved as undo entry {done.saved.entry.id} in {', '.join(map(str, done.saved.places))}")
+    echo(f"next: luksafe prove {device}   (to take it back: luksafe undo {device})")
 
 
 class _SearchDisplay:

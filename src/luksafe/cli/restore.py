@@ -11,6 +11,7 @@ from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.dangers import danger_options
 from luksafe.cli.plans import dry_run_lines, print_plan
 from luksafe.cli.prompts import confirm
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import human_size
 from luksafe.errors import Refused
 from luksafe.luks.inspection import Inspection
@@ -61,9 +62,9 @@ def outcome_to_json(done: Applied, seen: Inspection) -> dict[str, Any]:
 
 def _print(device: str, done: Applied, seen: Inspection) -> None:
     how = "past the page cache" if done.read_back == "direct" else "after dropping cached pages"
-    click.echo(f"restored: {human_size(done.size_bytes)} written, read back {how}, equal")
+    echo(f"restored: {human_size(done.size_bytes)} written, read back {how}, equal")
     if seen.is_refused or seen.all_findings:
         state = "not valid" if seen.is_refused else "damaged in part"
-        click.echo(f"warning: the header on the device is {state}: " + "; ".join(f.text for f in seen.all_findings))
-    click.echo(f"saved as undo entry {done.saved.entry.id} in {', '.join(map(str, done.saved.places))}")
-    click.echo(f"next: luksafe prove {device}   (to take it back: luksafe undo {device})")
+        echo(f"warning: the header on the device is {state}: " + "; ".join(f.text for f in seen.all_findings))
+    echo(f"saved as undo entry {done.saved.entry.id} in {', '.join(map(str, done.saved.places))}")
+    echo(f"next: luksafe prove {device}   (to take it back: luksafe undo {device})")

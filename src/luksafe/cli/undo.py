@@ -10,6 +10,7 @@ from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.plans import dry_run_lines, print_plan
 from luksafe.cli.prompts import confirm
 from luksafe.cli.restore import outcome_to_json
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import count, table
 from luksafe.device.identity import describe
 from luksafe.errors import Refused
@@ -51,9 +52,7 @@ def command(
         print_plan(app, planned.write)
     if planned.is_needless:
         note_outcome(workspace, planned)
-        app.emit(
-            {**_to_json(planned), "done": True}, lambda: click.echo(f"nothing to write: {device} holds these bytes")
-        )
+        app.emit({**_to_json(planned), "done": True}, lambda: echo(f"nothing to write: {device} holds these bytes"))
         return 0
     planned.write.refuse_dangers(accepted)
     confirm(app, f"Write this to {planned.write.target.path}?")
@@ -62,9 +61,7 @@ def command(
     seen = look_again(Path(device))
     result = {**_to_json(planned), "done": True, **outcome_to_json(done, seen)}
     word = "finished" if finish else "undone"
-    app.emit(
-        result, lambda: click.echo(f"{word}: {count(len(planned.write.writes), 'range')} written, read back, equal")
-    )
+    app.emit(result, lambda: echo(f"{word}: {count(len(planned.write.writes), 'range')} written, read back, equal"))
     return EXIT_WARNINGS if finish and seen.is_refused else 0
 
 
