@@ -131,7 +131,8 @@ def _by_search(device: str, diagnosis: Diagnosis, guesses: Sequence[Guess]) -> I
 
 def _by_passphrase(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
     has_intact = any(k.state is State.INTACT for k in diagnosis.keyslots)
-    if not has_intact or diagnosis.verdict is Verdict.REPAIRABLE or is_formatted_again(diagnosis):
+    has_header = facts.mended.header is not None  # else the keyslots are those of a backup
+    if not (has_intact and has_header) or diagnosis.verdict is Verdict.REPAIRABLE or is_formatted_again(diagnosis):
         return
     variants = Step(
         ("luksafe", "diagnose", device, "--try-variants"),

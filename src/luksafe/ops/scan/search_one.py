@@ -42,8 +42,8 @@ class Search:
             if self._room():
                 self._marks.append(mark)
             return
-        if mark.kind == "json" and mark.offset in self._json_seen:
-            return
+        if self.is_cut or (mark.kind == "json" and mark.offset in self._json_seen):
+            return  # what there is no room for is not looked at: each look may read 4 MiB
         if mark.kind == "gzip":
             found = find_packed(reader, mark.offset)
             if found and self._room():

@@ -56,6 +56,12 @@ def test_of_a_healthy_volume_only_the_passphrase_is_in_doubt(workspace: Workspac
     assert command(seen, "passphrase") == f"luksafe diagnose {disk} --try-variants"
 
 
+def test_without_a_header_no_passphrase_is_tried_on_the_keyslots_of_a_backup(workspace: Workspace, disk: Path) -> None:
+    backup_device(workspace, str(disk))
+    disk.write_bytes(bytes(32768) + disk.read_bytes()[32768:])
+    assert set(ways(look(workspace, str(disk), ()).outlook)) == {"read", "restore", "search"}
+
+
 def test_what_the_other_copy_proves_is_mended_first(workspace: Workspace, disk: Path) -> None:
     disk.write_bytes(bytes(4096) + disk.read_bytes()[4096:])
     seen = look(workspace, str(disk), ()).outlook
