@@ -23,7 +23,7 @@ from luksafe.ops.scan import scan as folder_scan
 from luksafe.ops.scan import search_one, sweep
 from luksafe.secret import SecretBytes
 
-from .conftest import World
+from .conftest import UNPRIVILEGED, World
 
 MIB = 1 << 20
 OTHER = "11111111-2222-3333-4444-555555555555"
@@ -71,6 +71,43 @@ def test_text_and_table_lines(world: World) -> None:
     lines = world.run("scan", image, "--table").out.splitlines()
     assert f"losetup --find --show --read-only --offset {MIB} --sizelimit {4 * MIB} '{image}'" in lines
     assert any(line.startswith("# start=2048, size=8192") for line in lines)
+
+
+def test_a_volume_at_byte_0_needs_no_partition_table(world: World) -> None:
+    image = world.image("whole disk.img", luks2_image() + noise(2 * MIB))
+    shown = world.run("scan", image).out
+    assert "the whole device" in shown
+    assert "partition" not in shown
+    assert shown.splitlines()[-1] == f"next: luksafe diagnose '{image}'"
+    table = world.run("scan", image, "--table").out
+    assert f"luksafe diagnose '{image}'" in table.splitlines()
+    assert "needs no partition table" in table
+    assert "start=" not in table
+    assert "losetup" not in table
+
+
+def test_no_partition_table_is_proposed_over_a_volume(world: World) -> None:
+    image = world.image(
+        data=disk({0: luks2_image() + noise(MIB), 5 * MIB: luks1_image(uuid=OTHER) + noise(MIB)}, 9 * MIB)
+    )
+    table = world.run("scan", image, "--table").out
+    assert f"--offset {5 * MIB} " in table
+    assert "start=" not in table
+    assert "a partition table would overwrite the volume" in table
+
+
+def test_a_second_round_is_not_searched_twice(world: World) -> None:
+    image = world.image(data=luks2_image() + bytes(MIB))  # only zeros: perhaps a copy, so its volume is looked for
+    assert world.run("scan", image, "--json").json["bytes_read"] == image.stat().st_size
+
+
+def test_a_file_without_permission_is_no_wrong_command_line(world: World) -> None:
+    image = world.image()
+    image.chmod(0)
+    ran, other = (world.process(verb, image, prefix=UNPRIVILEGED) for verb in ("scan", "show"))
+    assert (ran.status, ran.err) == (other.status, other.err)
+    assert ran.status == 1
+    assert f"no permission to read {image}" in ran.err
 
 
 def test_nothing_found_is_a_negative_verdict(world: World) -> None:

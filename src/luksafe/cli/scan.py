@@ -21,7 +21,7 @@ from luksafe.ops.scan.trial import ScanKey
 
 
 @verb
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target", type=click.Path(path_type=Path, readable=False))
 @click.option("--resume", type=click.Path(path_type=Path), help="Keep the state in this file; go on where it ended.")
 @click.option("--once", is_flag=True, help="Read the disk once: no second round for the volumes of header copies.")
 @click.option("--table", "with_table", is_flag=True, help="Print commands that make lost partitions reachable.")

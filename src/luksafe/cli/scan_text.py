@@ -24,7 +24,7 @@ def scan_lines(found: Scanned, target: str, *, colored: bool) -> Iterator[str]:
     for volume in found.volumes:
         yield from _volume(volume, in_folder=found.is_folder, colored=colored)
     if found.partitions:
-        yield count(len(found.partitions), "partition")
+        yield count(len(found.partitions), "partition" if any(guess.start for guess in found.partitions) else "volume")
         for guess in found.partitions:
             yield from _guess(guess, colored=colored)
     yield from _next(found, target)
@@ -62,8 +62,9 @@ def _state(volume: FoundVolume, *, colored: bool) -> str:
 
 def _guess(guess: LostPartition, *, colored: bool) -> Iterator[str]:
     sure = good("sure", colored=colored) if guess.sure else bad("a guess", colored=colored)
-    listed = ", in the partition table" if guess.listed else ", in no partition table"
-    yield f"  byte {guess.start}, {human_size(guess.length)}: {sure}{listed}"
+    where = "the whole device" if guess.is_whole_device else "in no partition table"
+    where = "in the partition table" if guess.listed else where
+    yield f"  byte {guess.start}, {human_size(guess.length)}: {sure}, {where}"
     yield f"      {guess.uuid}"
     yield from _wrapped(f"start: {guess.start_why}")
     yield from _wrapped(f"length: {guess.length_why}")
@@ -77,10 +78,12 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _next(found: Scanned, target: str) -> Iterator[str]:
-    lost = [guess for guess in found.partitions if not guess.listed]
+    lost = [guess for guess in found.partitions if not guess.listed and not guess.is_whole_device]
     if lost:
         yield "next, for commands that make them reachable, read-only:"
         yield f"  luksafe scan {shlex.quote(target)} --table"
+    elif any(guess.is_whole_device for guess in found.partitions):
+        yield f"next: luksafe diagnose {shlex.quote(target)}"
     elif any(v.kind == "backup" and not v.is_contiguous for v in found.volumes):
         yield "next: a file stored in pieces is whole in its filesystem: mount that read-only and scan the folder"
     elif found.remains:
@@ -89,5 +92,6 @@ def _next(found: Scanned, target: str) -> Iterator[str]:
         usable = next((v for v in found.volumes if v.is_usable and not v.stale), None)
         if usable and found.is_folder:
             yield f"next: luksafe show {shlex.quote(usable.file)}"
-        elif usable:
-            yield f"next: luksafe diagnose {shlex.quote(target)}"
+        else:
+            place = found.volumes[0].file if found.is_folder else target
+            yield f"next: luksafe diagnose {shlex.quote(place)}"

@@ -109,11 +109,16 @@ class LostPartition:
     opened: bool | None = None
     data: str = ""
 
+    @property
+    def is_whole_device(self) -> bool:
+        """Whether it begins with the device: then it lies in no partition, and nothing is lost."""
+        return self.start == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
     """All of one scan. ``unreadable`` are ranges with their file; ``is_cut`` says that there was more than could be
-    kept; ``bytes_read`` and ``seconds`` tell the speed.
+    kept; ``bytes_read``, in which a second round does not count, and ``seconds`` tell the speed.
     """
 
     volumes: tuple[FoundVolume, ...]

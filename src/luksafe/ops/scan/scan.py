@@ -128,14 +128,12 @@ def _scan_disk(
     around = Surroundings(reader)
     volumes = judge_generations(_volumes(reader, search, around), vault.records)
     remains = material.remains(reader.path)
-    read = reader.size_bytes
     homeless = [] if once else _homeless(reader, volumes)
     if homeless:
         again = KeyMaterial(homeless)
         progress = begin("looking for the volume of a header copy", reader.size_bytes)
         search_again(reader, again, progress)
         remains = _united(remains, again.remains(reader.path))
-        read += reader.size_bytes
     remains = [r for r in remains if not _is_of_a_header(r, volumes)]
     volumes = [_as_backup(volume, remains) for volume in volumes]
     guesses = guess_partitions(volumes, remains, around, reader.size_bytes)
@@ -147,7 +145,7 @@ def _scan_disk(
         tuple(guesses),
         tuple((reader.path, part) for part in search.unreadable),
         is_cut=search.is_cut,
-        bytes_read=read,
+        bytes_read=reader.size_bytes,
     )
 
 
