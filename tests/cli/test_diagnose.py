@@ -212,3 +212,31 @@ def test_report_holds_no_salt_and_no_key_material(world: World, make: object) ->
         for secret in hidden:
             assert secret.hex() not in text
             assert base64.b64encode(secret).decode() not in text
+
+
+def test_a_search_that_ran_out_of_time_is_no_verdict_that_nothing_helps(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both copies damaged in the same places: every combination is tried, until the time is over."""
+    image = bytearray(luks2_image())
+    for at in range(4096, 4096 + 11 * 70, 70):
+        image[at : at + 3] = b"\1\2\3"
+        image[16384 + at : 16384 + at + 3] = b"\4\5\6"
+    path = world.image(data=bytes(image) + bytes(range(256)) * 4096)
+    assert "luksafe repair" not in " ".join(world.run("diagnose", path, "--json").json["next"])
+    monkeypatch.setattr("luksafe.ops.diagnosis.facts.REPAIR_SECONDS", 0.0)
+    ran = world.run("diagnose", path, "--json")
+    assert ran.json["verdict"] == "needs-backup"
+    assert "repair searches longer" in ran.json["summary"]
+    assert f"luksafe repair {path} --dry-run" in ran.json["next"]
+
+
+def test_no_backup_makes_a_device_longer_that_ends_before_its_data(world: World) -> None:
+    path = world.image(data=luks2_image())
+    assert world.run("backup", path).status in (0, 3)
+    with path.open("r+b") as out:
+        out.truncate(path.stat().st_size // 2)
+    ran = world.run("diagnose", path, "--json")
+    assert ran.json["verdict"] == "needs-backup"
+    assert "find the rest" in ran.json["summary"]
+    assert ran.json["next"] == ["luksafe scan DISK --table   (the whole disk: where does the partition end?)"]

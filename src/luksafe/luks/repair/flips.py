@@ -11,12 +11,15 @@ _TRIAL = 500
 """So many candidates are timed for an estimate."""
 
 
-def find_one_flip(judge: ChecksumJudge, text_end: int) -> bytes | None:
+def find_one_flip(judge: ChecksumJudge, text_end: int, effort: Effort) -> bytes | None:
     """The area with one bit set right, or None. ``text_end``: where in the area the JSON text ends.
 
     The stored checksum may have flipped bits as well: it still tells.
     """
-    for position, mask in flip_candidates(judge.area, text_end).every:
+    candidates = flip_candidates(judge.area, text_end).every
+    for done, (position, mask) in enumerate(candidates):
+        if done % 64 == 0 and not effort.goes_on("one flipped bit", done, len(candidates)):
+            return None
         if judge.nearly_accepts(position, bytes((judge.area[position] ^ mask,))):
             return _flipped(judge.area, [(position, mask)])
     return None

@@ -52,7 +52,7 @@ def propose(
         return Outcome(left=("there is no copy of a LUKS2 header here that anything could be made of",), helps=HELPS)
     usable = {place: content for place, content in contents.items() if content.document is not None}
     if usable:
-        usable |= _others_that_differ(raws, usable)
+        usable |= _others_that_differ(raws, usable, effort)
         return _settle(raws, usable, random_bytes, take)
     if contents:
         return Outcome(left=tuple(f"{place} header: {c.fault}" for place, c in contents.items()), helps=HELPS)
@@ -72,7 +72,8 @@ def _without_proof(
     why = "no combination of the two copies and no small change makes a checksum hold"
     if effort.ran_out:
         why += f", as far as the search came in {effort.limit_seconds:.0f} s (--time gives it longer)"
-    return Outcome(left=(f"both copies of the header are damaged: {why}",), helps=HELPS)
+    text = f"both copies of the header are damaged: {why}"
+    return Outcome(left=(text,), helps=HELPS, is_unfinished=effort.ran_out)
 
 
 def _settle(
@@ -133,12 +134,12 @@ def _at_places(start: bytes, size: int) -> Iterator[tuple[CopyName, bytes]]:
             yield place, raw
 
 
-def _others_that_differ(raws: Raws, usable: Contents) -> Contents:
+def _others_that_differ(raws: Raws, usable: Contents, effort: Effort) -> Contents:
     """A copy that proves nothing as it stands, but may be newer than the other: what a small change makes of it."""
     found: Contents = {}
     for place in set(raws) - set(usable):
         good = next(iter(usable.values()))
-        if content := nearby_content(raws[place], place, good):
+        if content := nearby_content(raws[place], place, good, effort):
             found[place] = content
     return found
 

@@ -29,9 +29,7 @@ Raws = dict[CopyName, bytes]
 Contents = dict[CopyName, Content]
 Search = Callable[[ChecksumJudge, int, Effort], bytes | None]
 
-_QUICK: tuple[tuple[Search, str], ...] = (
-    (lambda judge, end, effort: find_one_flip(judge, end), "with one bit set right its own checksum holds"),
-)
+_QUICK: tuple[tuple[Search, str], ...] = ((find_one_flip, "with one bit set right its own checksum holds"),)
 _SLOWER: tuple[tuple[Search, str], ...] = (
     (fill_run, "with an overwritten run filled in its own checksum holds"),
     (find_one_byte, "with one byte set right its own checksum holds"),
@@ -45,7 +43,9 @@ _MOST_LIKELY_SEQID = 1 << 32
 def search_both(raws: Raws, effort: Effort, *, deep: bool) -> Contents:
     """What merging and small changes make of two copies of which neither proves itself; empty when nothing holds."""
     areas = dict(_searchable(raws))
-    found = _merged({place: with_fixed_fields(raw, place, checksum_names(raw)[0]) for place, raw in raws.items()})
+    found = _merged(
+        {place: with_fixed_fields(raw, place, checksum_names(raw)[0]) for place, raw in raws.items()}, effort
+    )
     for searches in (_QUICK, _SLOWER, *((_SLOWEST,) if deep else ())):
         if found:
             break
@@ -55,17 +55,17 @@ def search_both(raws: Raws, effort: Effort, *, deep: bool) -> Contents:
                 break
     for place in set(areas) - set(found):
         # what one copy was mended with may be all that the other lacks
-        if found and (made := merge(areas[place], next(iter(found.values())).area)):
+        if found and (made := merge(areas[place], next(iter(found.values())).area, effort)):
             found[place] = sealed_content(made, "with parts of the other copy its own checksum holds")
     return {place: content for place, content in found.items() if content.document is not None}
 
 
-def _merged(areas: Raws) -> Contents:
+def _merged(areas: Raws, effort: Effort) -> Contents:
     found: Contents = {}
     if len(areas) == 2:
         for place, area in areas.items():
             other = next(a for p, a in areas.items() if p != place)
-            if made := merge(area, other):
+            if made := merge(area, other, effort):
                 found[place] = sealed_content(made, "with parts of the other copy its own checksum holds")
     return found
 
@@ -82,7 +82,7 @@ def _search(area: bytes, searches: tuple[tuple[Search, str], ...], effort: Effor
     return None
 
 
-def nearby_content(raw: bytes, place: CopyName, good: Content) -> Content | None:
+def nearby_content(raw: bytes, place: CopyName, good: Content, effort: Effort) -> Content | None:
     """What a damaged copy said that differs from the good one, by one changed bit; None when there is nothing to it.
 
     A copy whose JSON is valid and whose sequence id is higher counts as well, though its checksum does not hold: a
@@ -91,9 +91,9 @@ def nearby_content(raw: bytes, place: CopyName, good: Content) -> Content | None
     for _, area in _searchable({place: raw}):
         if sealed_content(area, "").meaning == good.meaning:
             return None
-        if made := merge(area, good.area):
+        if made := merge(area, good.area, effort):
             return sealed_content(made, "with parts of the other copy its own checksum holds")
-        content = _search(area, _QUICK, Effort())
+        content = _search(area, _QUICK, effort)
         if content is not None and content.document is not None:
             return content
         document, _ = read_json(area)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from luksafe.luks.luks2.binary_header import BINARY_BYTES, FIELDS
+from luksafe.luks.repair.effort import Effort
 from luksafe.luks.repair.luks2_proof import MOST_CHECKSUM_BITS, checksum_distance
 
 Range = tuple[int, int]
@@ -13,14 +14,17 @@ Range = tuple[int, int]
 _OWN_FIELDS = ("magic", "salt", "hdr_offset", "checksum")
 """What each copy has for itself; never taken from the other."""
 _MOST_GROUPS = 12
+_COMPARED_BYTES = 512
 _GAPS = (16, 64, 512, 4096)
 """Differences nearer than this count as one; the first grain that leaves few enough groups is used."""
 
 
-def merge(own: bytes, other: bytes) -> bytes | None:
+def merge(own: bytes, other: bytes, effort: Effort) -> bytes | None:
     """``own`` with parts of ``other`` that make its own checksum hold; None when no combination does."""
     groups = _groups(own, other)
-    for chosen in _selections(len(groups)):
+    for done, chosen in enumerate(_selections(len(groups))):
+        if not effort.goes_on("parts of both copies", done, (1 << len(groups)) - 1):
+            return None
         area = bytearray(own)
         for number in chosen:
             start, end = groups[number]
@@ -37,7 +41,7 @@ def _selections(count: int) -> Iterator[tuple[int, ...]]:
 
 
 def _groups(own: bytes, other: bytes) -> list[Range]:
-    differing = [at for at in _shared_positions(len(own)) if own[at] != other[at]]
+    differing = list(_differing(own, other))
     for gap in _GAPS:
         groups = _joined(differing, gap)
         if len(groups) <= _MOST_GROUPS:
@@ -45,9 +49,13 @@ def _groups(own: bytes, other: bytes) -> list[Range]:
     return [group for group in ((0, BINARY_BYTES), (BINARY_BYTES, len(own))) if differing]
 
 
-def _shared_positions(length: int) -> Iterator[int]:
+def _differing(own: bytes, other: bytes) -> Iterator[int]:
+    """The positions of what differs, but for the fields that are each copy's own."""
     excluded = {p for f in FIELDS if f.name in _OWN_FIELDS for p in range(f.offset, f.offset + f.length)}
-    yield from (at for at in range(length) if at not in excluded)
+    for start in range(0, len(own), _COMPARED_BYTES):
+        end = min(start + _COMPARED_BYTES, len(own))
+        if own[start:end] != other[start:end]:
+            yield from (at for at in range(start, end) if own[at] != other[at] and at not in excluded)
 
 
 def _joined(positions: list[int], gap: int) -> list[Range]:

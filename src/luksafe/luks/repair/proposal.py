@@ -60,13 +60,15 @@ class Side:
 class Outcome:
     """All that can be said. ``sides`` is filled where the evidence is split, and nothing is proposed then.
 
-    ``left`` are faults that nothing here can mend, ``helps`` what would help with them.
+    ``left`` are faults that nothing here can mend, ``helps`` what would help with them. ``is_unfinished``: the time
+    was over before the search was.
     """
 
     proposals: tuple[Proposal, ...] = ()
     sides: tuple[Side, ...] = ()
     left: tuple[str, ...] = ()
     helps: tuple[str, ...] = ()
+    is_unfinished: bool = False
 
     @property
     def patches(self) -> tuple[Patch, ...]:

@@ -42,7 +42,7 @@ def propose_repair(
     faults = tuple(f.text for f in after.findings if f.severity is Severity.ERROR)
     if after.header is None or faults:
         left = tuple(dict.fromkeys((*outcome.left, *faults)))
-        return Outcome(left=left, helps=outcome.helps or helps)
+        return Outcome(left=left, helps=outcome.helps or helps, is_unfinished=outcome.is_unfinished)
     if not any(keyslot.type == "luks2" for keyslot in after.header.keyslots.values()):
         text = "the header has no keyslot: they were erased or removed, and no repair brings a salt back"
         return replace(outcome, left=(*outcome.left, text), helps=outcome.helps or helps)

@@ -50,10 +50,14 @@ def next_commands(facts: Facts, verdict: Verdict) -> Iterator[str]:
             yield from _with_packet(facts, volume)
         case _ if facts.inspection.is_luks1_reencrypting:
             yield from _resume(facts)
+        case _ if any(f.code == "device-too-small" for f in facts.mended.findings):
+            yield "luksafe scan DISK --table   (the whole disk: where does the partition end?)"
         case _:
             yield from _with_backup(facts, device, place)
             if facts.packets or not (facts.backups or facts.headers_elsewhere):
                 yield from _with_packet(facts, volume)
+            if facts.repair.is_unfinished:
+                yield f"luksafe repair {place} --dry-run"
             yield f"luksafe scan {device}"
 
 

@@ -85,6 +85,8 @@ def _without_header(facts: Facts, culprits: Sequence[Culprit]) -> Judgement:
         text = "neither header nor data are left: what was encrypted here reads as zeros or foreign data throughout"
         return Judgement(Verdict.LOST, text)
     text = "the header cannot be mended from what is left; a header backup or the volume key brings the data back"
+    if facts.repair.is_unfinished:
+        text = "how to mend the header was not found yet (repair searches longer); a backup or the volume key helps too"
     return Judgement(Verdict.NEEDS_BACKUP, text + _foreign_words(culprits))
 
 
@@ -132,6 +134,9 @@ def _keyslot_rules(facts: Facts, header: Header, keyslots: Sequence[KeyslotState
 
 def _metadata_rules(facts: Facts, contradiction: Contradiction | None, culprits: Sequence[Culprit]) -> Judgement | None:
     is_bad = facts.inspection.is_refused
+    if any(f.code == "device-too-small" for f in facts.mended.findings):
+        text = f"the device ends at byte {facts.size_bytes}, before the data begin: find the rest, a backup has no data"
+        return Judgement(Verdict.NEEDS_BACKUP, text)
     # the UUID alone is no obstacle: the volume opens without one
     if facts.repair.left and (is_bad or _is_left_serious(facts)):
         return Judgement(Verdict.NEEDS_BACKUP, f"repair alone does not do: {facts.repair.left[0]}")

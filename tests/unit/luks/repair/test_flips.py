@@ -8,7 +8,7 @@ from generators.headers import luks2_image
 from luksafe.luks.luks2.binary_header import BINARY_BYTES, CHECKSUM_BYTES, CHECKSUM_OFFSET, calculate_checksum
 from luksafe.luks.repair.checksum_judge import ChecksumJudge
 from luksafe.luks.repair.effort import Effort
-from luksafe.luks.repair.flips import find_one_byte, find_two_flips
+from luksafe.luks.repair.flips import find_one_byte, find_one_flip, find_two_flips
 
 TEXT = b'{"keyslots":{}}'
 END = BINARY_BYTES + len(TEXT)
@@ -63,7 +63,7 @@ def test_more_bytes_that_cannot_be_right_than_two_flips_explain_are_not_searched
 
 
 def test_a_search_ends_when_its_time_is_over() -> None:
-    for search in (find_two_flips, find_one_byte):
+    for search in (find_two_flips, find_one_byte, find_one_flip):
         effort = Effort(limit_seconds=0)
         assert search(flipped((2, 1), (5, 2)), END, effort) is None
         assert effort.ran_out
