@@ -57,7 +57,7 @@ def test_a_header_with_one_bad_copy(world, safe):
     safe.write_bytes(raw)
     volume = checked(world, safe)
     assert volume["state"] == "at-risk"
-    assert all(reason["next"] == f"luksafe show {safe}" for reason in volume["reasons"])
+    assert all(reason["next"] == f"luksafe diagnose {safe}" for reason in volume["reasons"])
     assert "header-damaged" not in reasons(volume)
 
 

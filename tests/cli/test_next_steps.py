@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from generators.headers import luks2_image
+from generators.headers import VOLUME_KEY, luks2_image
 
 from luksafe.crypto.kdf_limits import KdfLimits
 from luksafe.errors import Unsupported
@@ -124,3 +124,12 @@ def test_a_backup_that_one_store_has_no_room_for_gets_there_by_sync(world: World
     assert "  problem stick: " in ran.out
     assert "  next    luksafe sync   (when stick takes files again)" in ran.out
     assert "stores add" not in ran.out
+
+
+def test_a_new_passphrase_without_a_terminal_names_its_option(world: World, tmp_path: Path) -> None:
+    key = tmp_path / "vk"
+    key.write_bytes(VOLUME_KEY)
+    disk = world.image()
+    ran = world.process("rebuild", disk, "--volume-key-file", key, "--to", tmp_path / "new", "--allow-unproven")
+    assert ran.status == 2
+    assert "--new-key-file FILE" in ran.err

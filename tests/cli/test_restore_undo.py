@@ -56,6 +56,25 @@ def test_finish_after_undo_needs_the_entry_by_name(world, wrecked):
     assert disk.read_bytes() == good
 
 
+def test_an_undo_names_what_comes_next_and_how_to_take_it_back(world, wrecked):
+    disk, good, _ = wrecked
+    world.run("restore", UUID, disk, *dangers(world, UUID, disk), "--yes")
+    last = world.run("undo", disk, "--yes").out.splitlines()[-1]
+    assert last.startswith(f"next: luksafe diagnose {disk}   (to take it back: luksafe undo --entry ")
+    back = world.run(*last.partition("(to take it back: luksafe ")[2].rstrip(")").split(), "--yes")
+    assert disk.read_bytes() == good
+    assert f"next: luksafe prove {disk}   (" in back.out
+
+
+def test_an_entry_that_is_not_there_is_named(world, wrecked):
+    disk, _, _ = wrecked
+    world.run("restore", UUID, disk, *dangers(world, UUID, disk), "--yes")
+    ran = world.run("undo", disk, "--entry", "nope", "--yes")
+    assert ran.status == 15
+    assert "no undo entry 'nope'" in ran.err
+    assert f"luksafe undo --list {disk}" in ran.err
+
+
 def dangers(world, backup, disk) -> list[str]:
     plan = world.run("restore", backup, disk, "--dry-run", "--json").json["plan"]
     return [word for danger in plan["dangers"] for word in danger["flag"].split()]

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli.conftest import Ran, World
+from cli.conftest import UNPRIVILEGED, Ran, World
 from generators.headers import UUID, luks2_image
 
+from luksafe.cli import app
+from luksafe.cli.main import main
 from luksafe.vault.marker import MARKER, Marker
 from luksafe.vault.record import encode
 
@@ -79,3 +81,34 @@ def test_what_needs_the_vault_fails_and_writes_nothing(unreadable: Callable[[str
         assert ran.status in (1, 2, 13), (command, ran)
         assert "next: " in ran.err
     assert Path("broken.img").read_bytes() == before
+
+
+def test_a_vault_in_a_folder_that_may_not_be_entered_is_not_called_absent(world: World) -> None:
+    world.vault = world.folder / "closed" / "vault"
+    assert world.run("backup", world.image("disk.img", WHOLE)).status == 0
+    world.vault.parent.chmod(0)
+    try:
+        ran = world.process("list", prefix=UNPRIVILEGED)
+        helped = world.process("diagnose", "disk.img", prefix=UNPRIVILEGED)
+        kept = world.process("backup", "disk.img", prefix=UNPRIVILEGED)
+    finally:
+        world.vault.parent.chmod(0o700)
+    assert (ran.status, ran.out) == (1, "")
+    assert f"{world.vault} may not be used by this user" in ran.err
+    assert (helped.status, helped.err.count(WARNING)) == (0, 1)
+    assert kept.status == 1
+
+
+def test_a_user_without_backups_hears_of_the_vault_of_root(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(app, "ROOT_VAULT", world.folder / "of-root")
+    monkeypatch.setenv("XDG_DATA_HOME", str(world.folder))
+    hint = "sudo luksafe list"
+    for is_there in (False, True):
+        with pytest.raises(SystemExit):
+            main(["list"])
+        assert (hint in capsys.readouterr().out) is is_there
+        app.ROOT_VAULT.mkdir(exist_ok=True)
+    assert hint not in world.run("list").out

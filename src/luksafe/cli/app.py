@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Parameters = ParamSpec("Parameters")
 
+ROOT_VAULT = Path("/var/lib/luksafe")
 EXIT_DONE, EXIT_WARNINGS, EXIT_NEGATIVE = 0, 3, 10
 _GLOBAL_NAMES = ("vault", "json", "yes", "verbose", "quiet", "no_color")
 
@@ -70,8 +71,13 @@ class App:
         if os.environ.get("LUKSAFE_VAULT"):
             return Path(os.environ["LUKSAFE_VAULT"])
         if os.geteuid() == 0:
-            return Path("/var/lib/luksafe")
+            return ROOT_VAULT
         return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "luksafe"
+
+    def has_root_another_vault(self) -> bool:
+        """Whether this user's vault is the default one, and root has one as well."""
+        is_default = not self.vault and not os.environ.get("LUKSAFE_VAULT")
+        return is_default and os.geteuid() != 0 and os.path.lexists(ROOT_VAULT)
 
     def workspace(self) -> Workspace:
         """What operations work with."""

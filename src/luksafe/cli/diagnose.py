@@ -50,7 +50,7 @@ def command(
     with open_target(workspace, target, header_file) as opened, _trial(app, key, try_variants, target) as trial:
         facts = gather(workspace, opened, data=data, trial=trial)
     diagnosis = diagnose(facts)
-    _write_reports(diagnosis, facts, html, svg)
+    _write_reports(app, diagnosis, facts, html, svg)
     app.emit(diagnosis.to_json(), lambda: _lines(app, diagnosis, with_map))
     if diagnosis.verdict is Verdict.UNSUPPORTED:
         return Unsupported.exit_status
@@ -76,7 +76,7 @@ def _trial(app: App, key: KeyOptions, with_variants: bool, target: str) -> Itera
             )
 
 
-def _write_reports(diagnosis: Diagnosis, facts: Facts, html: Path | None, svg: Path | None) -> None:
+def _write_reports(app: App, diagnosis: Diagnosis, facts: Facts, html: Path | None, svg: Path | None) -> None:
     if html is None and svg is None:
         return
     from luksafe.cli.diagnosis_report.drawing import draw
@@ -85,8 +85,10 @@ def _write_reports(diagnosis: Diagnosis, facts: Facts, html: Path | None, svg: P
     drawing = draw(diagnosis, facts)
     if svg is not None:
         write_new_file(svg, drawing.encode())
+        app.say(f"picture written to {svg}")
     if html is not None:
         write_new_file(html, render_page(diagnosis, drawing).encode())
+        app.say(f"report written to {html}")
 
 
 def _lines(app: App, diagnosis: Diagnosis, with_map: bool) -> Iterator[str]:

@@ -96,6 +96,8 @@ def _print(
 ) -> None:
     if not backups:
         echo(f"no backups {of}")
+        if app.has_root_another_vault():
+            echo("root has a vault of its own: sudo luksafe list")
     now = app.workspace().now()
     for uuid in dict.fromkeys(backup.record.uuid for backup in backups):
         of_volume = [backup for backup in backups if backup.record.uuid == uuid]

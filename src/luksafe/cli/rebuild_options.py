@@ -99,7 +99,7 @@ class NewKey:
     def passphrase(self, what_for: str) -> SecretBytes:
         """From ``--new-key-file``, else typed twice. Raises UsageError when it is empty."""
         if not self.new_key_file:
-            return ask_new_passphrase(f"New passphrase for {what_for}")
+            return ask_new_passphrase(f"New passphrase for {what_for}", "--new-key-file")
         found = read_key_file(self.new_key_file)
         if not len(found):
             raise UsageError(f"{self.new_key_file} is empty; nothing was done")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,9 +16,10 @@ from luksafe.cli.terminal import echo
 from luksafe.cli.text import count, table
 from luksafe.device.identity import describe
 from luksafe.errors import Refused
+from luksafe.luks.inspection import Inspection
 from luksafe.ops.restore import look_again
 from luksafe.ops.undo import CHANGED_FLAG, IN_USE_FLAG, UndoPlan, note_outcome, plan_undo
-from luksafe.ops.write.apply import apply
+from luksafe.ops.write.apply import Applied, apply
 from luksafe.ops.write.saving import find_entries
 
 
@@ -60,8 +63,7 @@ def command(
     note_outcome(workspace, planned)
     seen = look_again(Path(device))
     result = {**_to_json(planned), "done": True, **outcome_to_json(done, seen)}
-    word = "finished" if finish else "undone"
-    app.emit(result, lambda: echo(f"{word}: {count(len(planned.write.writes), 'range')} written, read back, equal"))
+    app.emit(result, lambda: _outcome(planned, done, seen, shlex.quote(device)))
     return EXIT_WARNINGS if finish and seen.is_refused else 0
 
 
@@ -72,6 +74,14 @@ def _to_json(planned: UndoPlan) -> dict[str, object]:
         "progress": planned.progress,
         "direction": planned.direction,
     }
+
+
+def _outcome(planned: UndoPlan, done: Applied, seen: Inspection, device: str) -> Iterator[str]:
+    word = "finished" if planned.direction == "finish" else "undone"
+    yield f"{word}: {count(len(planned.write.writes), 'range')} written, read back, equal"
+    yield f"saved as undo entry {done.saved.entry.id} in {', '.join(map(str, done.saved.places))}"
+    verb = "diagnose" if seen.is_refused or seen.all_findings else "prove"
+    yield f"next: luksafe {verb} {device}   (to take it back: luksafe undo --entry {done.saved.entry.id} {device})"
 
 
 def _list(app: App, device: str) -> int:

@@ -194,7 +194,7 @@ def _device_reasons(
         return
     for finding in target.inspection.findings:
         if finding.severity is not Severity.INFO:
-            yield Reason(finding.code, finding.text, f"luksafe show {target.words(device)}")
+            yield Reason(finding.code, finding.text, f"luksafe diagnose {target.words(device)}")
 
 
 def _no_header(target: Target, device: str, chosen: Match, restorable: str) -> Reason:

@@ -105,9 +105,10 @@ def _choose(entries: Sequence[UndoEntry], facts: DeviceFacts, entry_id: str | No
         named = [e for e in entries if not _is_undo(e) and e.state in (UndoState.PENDING, UndoState.DONE)]
     if named:
         return named[0]
-    hint = "its bytes were never replaced by luksafe"
-    if entries:
-        hint = f"see what was written to it: luksafe undo --list {shlex.quote(facts.path)}"
+    look = f"see what was written to it: luksafe undo --list {shlex.quote(facts.path)}"
+    if entry_id is not None:
+        raise NotFound(f"{facts.path} has no undo entry {entry_id!r}", code="no-such-entry", hint=look)
+    hint = look if entries else "its bytes were never replaced by luksafe"
     raise NotFound(f"there is nothing to {direction} on {facts.path}", code="nothing-to-undo", hint=hint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def open_home(path: Path, random: RandomSource, *, create: bool) -> FolderStore:
         folder = Folder(path, random)
         if MARKER not in folder.files():
             write_marker(folder, random(16).hex())
-    elif path.is_dir():
+    elif _is_folder(path):
         folder = Folder(path, random)
     else:
         raise NotFound(f"there is no vault at {path}", hint="make one: `luksafe backup DEVICE`")
@@ -141,7 +142,7 @@ def make_store(path: Path, random: RandomSource) -> str:
 
 def _make_folder(path: Path) -> None:
     """Make one folder, durably, unless it is there."""
-    if path.is_dir():
+    if _is_folder(path):
         return
     with explained(path):
         with suppress(FileExistsError):
@@ -151,6 +152,15 @@ def _make_folder(path: Path) -> None:
             sync_folder(parent)
         finally:
             os.close(parent)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is there. Raises ``StoreError`` where that cannot be told: it may hold everything."""
+    with explained(path):
+        try:
+            return stat.S_ISDIR(path.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
 
 def _limit_bytes(name: Name) -> int:
