@@ -204,6 +204,23 @@ def test_a_wrong_command_line_is_an_object_too(world):
         assert ran.json["error"]["message"] in ran.err
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("diagnos",), "luksafe diagnose --help   (did you mean diagnose?)"),
+        (("escrow", "opn"), "luksafe escrow open --help   (did you mean open?)"),
+        (("qqqq",), "luksafe --help"),
+        (("show",), "luksafe show --help"),
+        (("list", "--no-such-option"), "luksafe list --help"),
+    ],
+)
+def test_a_wrong_command_line_names_what_to_type(world, words, hint):
+    ran = world.run(*words, "--json")
+    assert ran.status == 2
+    assert ran.err.endswith(f"  next: {hint}\n")
+    assert ran.json["error"]["hint"] == hint
+
+
 @pytest.mark.parametrize("stream", ["0<", "1>"])
 def test_a_closed_stream_ends_before_a_device_could_take_its_place(world, stream):
     command = f'exec "$0" -m luksafe --vault "$1" list {stream}&-'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -349,3 +350,14 @@ def test_mount_in_the_background(world, disk, plain, key):
     failed = world.process("mount", disk, folder, *key, "--background")
     assert failed.status == 1
     assert "not empty" in failed.err
+
+
+@pytest.mark.parametrize("header", [luks1_image(), luks2_image()])
+def test_data_that_were_never_written_are_no_noise(world, header):
+    disk = world.image(data=header + bytes(4 * MIB))
+    said = world.run("ls", disk, "--key-file", world.key_file).err
+    assert "unwritten: the data area holds zeros" in said
+    assert "noise" not in said
+    assert "unwritten" in world.run("prove", disk, "--key-file", world.key_file).out
+    written = world.image(data=header + random.Random(5).randbytes(4 * MIB))
+    assert "decrypts to noise" in world.run("ls", written, "--key-file", world.key_file).err

@@ -85,8 +85,14 @@ def _run(words: list[str]) -> int:
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.ClickException as error:
+        from luksafe.cli.usage_hint import usage_hint  # what is right needs none
+
         error.show()
-        App(json="--json" in words).emit_error(UsageError(error.format_message()))  # perhaps no option was read
+        hint = usage_hint(error, words)
+        if hint:
+            click.echo(f"  next: {hint}", err=True)
+        wrong = UsageError(error.format_message(), hint=hint)
+        App(json="--json" in words).emit_error(wrong)  # perhaps no option was read
         return error.exit_code
     except (KeyboardInterrupt, EOFError, click.exceptions.Abort):
         click.echo("luksafe: interrupted", err=True)

@@ -14,6 +14,7 @@ from luksafe.luks.model import Header
 from luksafe.luks.unlock import Unlocked, unlock, verify_volume_key
 from luksafe.ops.record import uuid_of
 from luksafe.ops.target import Target
+from luksafe.ops.unwritten import UNWRITTEN, UNWRITTEN_WORDS, is_unwritten
 from luksafe.ops.workspace import Workspace
 from luksafe.probe.content import recognise_content
 from luksafe.reader import Reader, SliceReader
@@ -22,9 +23,6 @@ from luksafe.vault.name import base_id, image_id
 from luksafe.vault.record import Proof, timestamp
 from luksafe.view.parameters import find_parameters
 from luksafe.view.stream import DecryptedReader
-
-LOOKED_AT_BYTES = 2 << 20
-PLACES, PLACE_BYTES = 64, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +114,8 @@ def examine_data(ciphertext: Reader, header: Header, volume_key: SecretBytes, di
     segments = [s for s in header.data_segments if s.id in header.digests[digest_id].segments]
     if not segments or ciphertext.size_bytes <= segments[0].offset:
         return DataProof(False, why="there are no data here")
-    if _never_written(ciphertext, segments[0].offset):
-        return DataProof(
-            True, "unwritten", "the data area holds zeros: nothing was ever written to it, or it was trimmed"
-        )
+    if is_unwritten(ciphertext, segments[0].offset):
+        return DataProof(True, UNWRITTEN, UNWRITTEN_WORDS)
     volume = DecryptedReader(ciphertext, segments, {segment.id: volume_key for segment in segments})
     content = recognise_content(volume)
     if content.plausible is not False:
@@ -128,14 +124,6 @@ def examine_data(ciphertext: Reader, header: Header, volume_key: SecretBytes, di
     hope = f"; but {better.text}" if better else ""
     what = "noise: " if content.name == "random" else ""
     return DataProof(True, content.name, f"{what}{content.why}{hope}", makes_sense=False)
-
-
-def _never_written(ciphertext: Reader, offset: int) -> bool:
-    """Zeros at the start, and wherever else it is looked: a start that was wiped leaves the rest to judge by."""
-    if any(ciphertext.read_at(offset, LOOKED_AT_BYTES)):
-        return False
-    room = ciphertext.size_bytes - offset
-    return not any(any(ciphertext.read_at(offset + room * n // PLACES, PLACE_BYTES)) for n in range(PLACES))
 
 
 def _note(workspace: Workspace, backup_id: str, report: ProofReport) -> None:

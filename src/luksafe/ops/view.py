@@ -16,6 +16,7 @@ from luksafe.luks.finding import Severity
 from luksafe.luks.model import Header, Json, Segment
 from luksafe.luks.unlock import open_keyslot, unlock, verify_volume_key
 from luksafe.ops.target import Target
+from luksafe.ops.unwritten import UNWRITTEN, UNWRITTEN_WORDS, is_unwritten
 from luksafe.probe.content import Content, recognise_content
 from luksafe.probe.recognised import Confidence
 from luksafe.reader import Reader, SliceReader
@@ -97,7 +98,8 @@ def open_view(target: Target, key: ViewKey, *, data: Path | None = None, accept_
             volume = open_volume(ciphertext, header, keys, header_reader=target.reader)
         uuid = header.uuid if header else ""
         is_foreign = path != target.header_path
-        yield _examine(volume, ciphertext, key, uuid, target.description, is_foreign, accept_noise)
+        data_offset = header.data_segments[0].offset if header else None  # by hand: where, is not known for sure
+        yield _examine(volume, ciphertext, data_offset, key, uuid, target.description, is_foreign, accept_noise)
 
 
 class SectorReader:
@@ -156,6 +158,7 @@ def _keys(reader: Reader, header: Header, key: ViewKey) -> Mapping[int, SecretBy
 def _examine(
     volume: DecryptedReader,
     ciphertext: Reader,
+    data_offset: int | None,
     key: ViewKey,
     uuid: str,
     description: str,
@@ -163,11 +166,13 @@ def _examine(
     accept_noise: bool,
 ) -> View:
     """Look whether it makes sense. A key that is proven by its own header may well open a volume never written to."""
-    content = _content(volume)
+    content = _content(volume, ciphertext, data_offset)
     warnings = [finding.text for finding in volume.findings if finding.severity is not Severity.INFO]
     notes = [finding.text for finding in volume.findings if finding.severity is Severity.INFO]
     name = "noise" if content.name == "random" else content.name
     text = f"decrypts to {name}" if content.plausible else f"decrypts to {name}: {content.why}"
+    if content.name == UNWRITTEN:
+        text = f"{UNWRITTEN}: {content.why}"
     if content.plausible is not False:
         notes.append(text)
     elif key.by_hand is not None and key.volume_key is not None:
@@ -183,8 +188,12 @@ def _examine(
     return View(volume, uuid, description, content.name, tuple(notes), tuple(warnings))
 
 
-def _content(volume: Reader) -> Content:
+def _content(volume: Reader, ciphertext: Reader, data_offset: int | None) -> Content:
     try:
-        return recognise_content(volume)
+        content = recognise_content(volume)
     except OSError as error:
         return Content("unknown", f"the start of the volume cannot be read: {error}", Confidence.LIKELY, None)
+    with suppress(OSError):
+        if content.plausible is False and data_offset is not None and is_unwritten(ciphertext, data_offset):
+            return Content(UNWRITTEN, UNWRITTEN_WORDS, Confidence.LIKELY, None)
+    return content
