@@ -133,3 +133,8 @@ def test_a_new_passphrase_without_a_terminal_names_its_option(world: World, tmp_
     ran = world.process("rebuild", disk, "--volume-key-file", key, "--to", tmp_path / "new", "--allow-unproven")
     assert ran.status == 2
     assert "--new-key-file FILE" in ran.err
+
+
+def test_a_report_that_was_written_is_named(world: World) -> None:
+    ran = world.run("diagnose", world.image(), "--html", "report.html", "--svg", "map.svg")
+    assert ran.err == "picture written to map.svg\nreport written to report.html\n"
