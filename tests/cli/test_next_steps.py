@@ -78,7 +78,10 @@ def test_a_device_without_backups_is_named_and_how_to_make_one(world: World) -> 
     disk = world.image("my disk.img", luks2_image(uuid="00000000-0000-0000-0000-000000000000") + bytes(1 << 20))
     assert world.run("list", disk).out == f"no backups of {disk}\nnext: luksafe backup '{disk}'\n"
     empty = world.image("empty.img", bytes(1 << 20))
-    assert world.run("list", empty).out == f"no backups of {empty}\nnext: luksafe diagnose {empty}\n"
+    assert (
+        world.run("list", empty).out
+        == f"no backups of {empty}\nnext: luksafe diagnose {empty}   (all backups: luksafe list)\n"
+    )
 
 
 def test_a_store_that_is_there_already_is_named(world: World, tmp_path: Path) -> None:

@@ -142,8 +142,66 @@ def test_mkfs_over_it_with_a_backup_in_the_vault(world: World, disk: Path) -> No
     after = disk.read_bytes()
     assert after[HEADER_BYTES:] == damaged[HEADER_BYTES:] == whole[HEADER_BYTES:]
     (entry,) = re.findall(r"undo --entry (\S+)", talk.text)[:1]
-    assert world.run("undo", "--entry", entry, disk, "--yes", "--allow-changed").status in (0, 3)
+    assert f"--entry {entry} --allow-changed" in re.sub(r"\s+", " ", talk.text)
+    listed = world.run("undo", "--list", disk).out
+    assert re.search(rf"{entry} +kept ", listed), listed
+    back = world.run("undo", "--entry", entry, "--allow-changed", disk, "--yes")
+    assert back.status in (0, 3)
+    assert "the first copy of a rescue" in re.sub(r"\s+", " ", back.out + back.err)
     assert disk.read_bytes() == damaged  # the first copy brings back what was there before the rescue
+
+
+@pytest.fixture
+def clone(world: World, disk: Path) -> Path:
+    """The volume that the vault has as another file, its header and key material gone."""
+    world.run("backup", disk)
+    return world.image("clone.img", bytes(MIB) + volume()[MIB:])
+
+
+def test_no_known_backup_but_that_of_another_name(world: World, disk: Path, clone: Path) -> None:
+    other = world.image("other.img", luks2_image(uuid="00000000-1111-4222-8333-444444444444") + bytes(MIB))
+    assert world.run("backup", other).status in (0, 3)
+    damaged = clone.read_bytes()
+    talk = begin(world, clone)
+    talk.choose("Try backup")
+    run_steps(talk, "p", "w", "p")
+    assert talk.end() == 0
+    words = re.sub(r"\s+", " ", talk.text)
+    assert "no backup that is known to be of this device. It has 2 backups of other volumes" in words
+    assert "as large as this device" in words
+    assert "/disk.img" in words
+    assert words.index("/disk.img") < words.index("/other.img")
+    assert clone.read_bytes()[:KEYSLOT_END] == disk.read_bytes()[:KEYSLOT_END]
+    assert clone.read_bytes()[HEADER_BYTES:] == damaged[HEADER_BYTES:]
+
+
+def test_a_backup_of_another_volume_is_refused_by_its_proof(world: World, disk: Path) -> None:
+    world.run("backup", disk)
+    noise = world.image("noise.img", bytes(MIB) + os.urandom(4 * MIB))
+    (name,) = [backup["id"] for backup in world.run("list", "--json").json["backups"]]
+    before = sha(noise)
+    talk = begin(world, noise)
+    talk.say("q: leave:", "f")
+    talk.say("Its path, or a backup in the vault [^\r\n]*: ", name[:8])
+    talk.say("q: leave:", "r")
+    talk.passphrase()
+    talk.wait("That did not work: the answer is no")
+    talk.say("q: leave:", "q")
+    assert talk.end() == 10
+    assert sha(noise) == before
+
+
+def test_an_empty_file_is_named_before_any_copy(world: World) -> None:
+    empty = world.image("empty.img", b"")
+    ran = world.run("rescue", empty)
+    assert ran.status == 15
+    assert "is empty (0 bytes): is it the right path?" in re.sub(r"\s+", " ", ran.err)
+    assert "is empty (0 bytes)" in re.sub(r"\s+", " ", world.run("diagnose", empty).out)
+
+
+def test_check_and_list_of_an_unknown_device_name_the_list(world: World, clone: Path) -> None:
+    assert "luksafe list" in world.run("check", clone).out
+    assert "luksafe list" in world.run("list", clone).out
 
 
 def test_primary_header_damaged(world: World, disk: Path) -> None:
@@ -246,7 +304,7 @@ def test_header_zeroed_and_a_packet_in_a_file(world: World, disk: Path) -> None:
     talk = begin(world, disk)
     talk.say("q: leave:", "f")
     (packet,) = (world.folder / "stick").glob("*.age")
-    talk.say("Its path [^\r\n]*: ", str(packet))
+    talk.say("Its path[^\r\n]*: ", str(packet))
     go_in_by_packet(talk)
     assert disk.read_bytes()[HEADER_BYTES:] == whole[HEADER_BYTES:]
 

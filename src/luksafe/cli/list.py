@@ -78,7 +78,8 @@ def _volume(app: App, target: str) -> tuple[str, str]:
     try:
         with open_target(workspace, target) as opened:
             verb = "backup" if opened.inspection.header else "diagnose"
-            return uuid_of(opened.inspection), f"{verb} {shlex.quote(target)}"
+            every = "" if opened.inspection.header else "   (all backups: luksafe list)"
+            return uuid_of(opened.inspection), f"{verb} {shlex.quote(target)}{every}"
     except NotFound:
         with workspace.open_vault() as vault:
             if any(b.record.uuid.lower() == target.lower() for b in vault.backups(with_forgotten=True)):

@@ -25,6 +25,8 @@ from luksafe.ops.rescue.first_copy import keep_first_copy
 from luksafe.ops.rescue.journal import Journal, journal_folder, read_journal, write_journal
 from luksafe.ops.rescue.look import Look, look, search
 from luksafe.ops.rescue.model import DONE_STATUSES, Step, Way
+from luksafe.ops.rescue.other_backups import try_backup
+from luksafe.ops.undo import CHANGED_FLAG
 from luksafe.vault.record import timestamp
 
 _STATUS_WORDS = {
@@ -102,10 +104,14 @@ class Session:
         self._console.success(f"kept {human_size(copy.size_bytes)}:")
         self._console.line(f"  {copy.file}")
         self._console.line("  and in " + ", ".join(map(str, copy.places)))
-        self._console.line(f"  all back as it was: luksafe undo --entry {copy.undo_id} {shlex.quote(self._device)}")
+        self._console.line(f"  all back as it was: {self._undo(copy.undo_id)}")
         if copy.bad:
             self._console.warning(f"{copy.bad} bytes could not be read; the disk itself is failing: copy it first")
         return True
+
+    def _undo(self, entry: str) -> str:
+        # by the time that it is typed, the steps of the rescue have changed the device
+        return shlex.join(["luksafe", *self._vault_options(), "undo", "--entry", entry, CHANGED_FLAG, self._device])
 
     def _choose(self, seen: Look) -> Way | None:
         """The way that the user takes; None when the user leaves."""
@@ -123,18 +129,32 @@ class Session:
             if typed == "q":
                 return None
             if typed == "f":
-                self._import()
-                return self._choose(self._look())
-            self._journal.way, self._journal.step = ways[int(typed) - 1].key, 0
+                way = self._import()
+                if way is None:
+                    return self._choose(self._look())
+            else:
+                way = ways[int(typed) - 1]
+            self._journal.way, self._journal.step = way.key, 0
             self._save()
-            return ways[int(typed) - 1]
+            return way
 
-    def _import(self) -> None:
-        """Take a header backup or an escrow packet into the vault: then the ways that it opens are shown."""
-        path = ask("Its path (Enter: none): ")
-        if path:
-            verb = ("escrow", "import") if _is_packet(path) else ("import",)
-            self._run(Step(("luksafe", *verb, path), ""))
+    def _import(self) -> Way | None:
+        """Take a header backup or an escrow packet into the vault: then the ways that it opens are shown.
+
+        What names a backup in the vault instead is the way to try that one.
+        """
+        path = ask("Its path, or a backup in the vault (Enter: none): ")
+        if not path:
+            return None
+        if not os.path.lexists(path):
+            try:
+                with self._workspace.open_vault() as vault:
+                    return try_backup(self._device, vault.resolve(path), "you named it")
+            except LuksafeError:
+                pass  # the command says what is wrong with the path
+        verb = ("escrow", "import") if _is_packet(path) else ("import",)
+        self._run(Step(("luksafe", *verb, path), ""))
+        return None
 
     def _walk(self, way: Way) -> None:
         """Step by step along a way, until it ends, fails, or is left."""

@@ -21,6 +21,7 @@ from luksafe.ops.restore import look_again
 from luksafe.ops.undo import CHANGED_FLAG, IN_USE_FLAG, UndoPlan, note_outcome, plan_undo
 from luksafe.ops.write.apply import Applied, apply
 from luksafe.ops.write.saving import find_entries
+from luksafe.vault.undo import UndoEntry, UndoState
 
 
 @verb
@@ -86,7 +87,12 @@ def _outcome(planned: UndoPlan, done: Applied, seen: Inspection, device: str) ->
 
 def _list(app: App, device: str) -> int:
     entries = find_entries(app.workspace(), describe(device).target_key)
-    rows = [(e.id, e.state.value, e.manifest.when, e.manifest.why) for e in entries]
-    result = [{"id": r[0], "state": r[1], "when": r[2], "why": r[3]} for r in rows]
+    result = [{"id": e.id, "state": e.state.value, "when": e.manifest.when, "why": e.manifest.why} for e in entries]
+    rows = [(e.id, _state_words(e), e.manifest.when, e.manifest.why) for e in entries]
     app.emit({"entries": result}, lambda: table(rows, ("entry", "state", "when", "what")))
     return 0
+
+
+def _state_words(entry: UndoEntry) -> str:
+    """For people; a first copy is set aside from the beginning, and still there to be put back."""
+    return "kept" if entry.is_first_copy and entry.state is UndoState.DROPPED else entry.state.value

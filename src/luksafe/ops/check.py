@@ -104,7 +104,7 @@ def _without_backup(device: str, target: Target) -> VolumeCheck:
 def _no_backup(device: str, target: Target, destroyed: Iterable[Reason]) -> tuple[Reason, ...]:
     reason = Reason("no-backup", "there is no backup of its header", f"luksafe backup {target.words(device)}")
     if target.inspection.format == "none":
-        text = "it has no LUKS header, and no backup of one is known"
+        text = "it has no LUKS header, and no backup is known to be of this device (all that there are: luksafe list)"
         reason = Reason("no-header", text, f"luksafe diagnose {target.words(device)}")
     return (*_lost_header(device), *destroyed, reason)
 

@@ -68,7 +68,7 @@ def plan_undo(
         target=facts,
         phases=tuple(phases),
         dangers=tuple(dangers),
-        notes=(f"the write of {entry.manifest.when}: {entry.manifest.why}", _PROGRESS_WORDS[progress]),
+        notes=_notes(entry, progress),
         source=entry.id,
         uuid=str(entry.manifest.facts.get("uuid", "")),
     )
@@ -94,7 +94,17 @@ _PROGRESS_WORDS = {
 }
 
 
+def _notes(entry: UndoEntry, progress: str) -> tuple[str, ...]:
+    if entry.is_first_copy:
+        return (f"the first copy of a rescue, of {entry.manifest.when}: the device as it was found",)
+    return (f"the write of {entry.manifest.when}: {entry.manifest.why}", _PROGRESS_WORDS[progress])
+
+
 def _changed_words(entry: UndoEntry) -> str:
+    if entry.is_first_copy:
+        return (
+            f"the device was changed after the first copy of {entry.manifest.when}; putting it back loses those changes"
+        )
     return f"the header was changed after the write of {entry.manifest.when}; undoing it loses those changes"
 
 

@@ -79,6 +79,11 @@ class UndoEntry:
         return self.manifest.id
 
     @property
+    def is_first_copy(self) -> bool:
+        """Whether it replaced nothing, but keeps the device as a rescue found it."""
+        return self.manifest.facts.get("purpose") == "rescue"
+
+    @property
     def state(self) -> UndoState:
         """The latest state; ``PENDING`` when nothing was noted: the write may have been interrupted."""
         return self.states[-1] if self.states else UndoState.PENDING

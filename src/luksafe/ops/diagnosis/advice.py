@@ -140,6 +140,9 @@ def _with_backup(facts: Facts, device: str, place: str) -> Iterator[str]:
 
 
 def _for_not_luks(facts: Facts, device: str) -> Iterator[str]:
+    if facts.size_bytes == 0:
+        yield "lsblk   (which device is it?)"
+        return
     for trace in facts.traces:
         if trace.volume_offset > 0:
             yield f"losetup --find --show --read-only --offset {trace.volume_offset} {device}"

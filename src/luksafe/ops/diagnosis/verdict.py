@@ -105,6 +105,8 @@ def _is_data_gone(facts: Facts) -> bool:
 
 
 def _not_luks_words(facts: Facts, culprits: Sequence[Culprit]) -> str:
+    if facts.size_bytes == 0:
+        return "it is empty (0 bytes): is it the right path?"
     shifted = next((trace for trace in facts.traces if trace.volume_offset), None)
     if shifted is not None:
         return f"no LUKS volume begins here, but one begins at byte {shifted.volume_offset} of it"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from luksafe.errors import NotFound
 from luksafe.luks.areas import header_area_bytes
 from luksafe.ops.diagnosis.facts import gather
 from luksafe.ops.diagnosis.judge import diagnose
@@ -26,8 +27,14 @@ class Look:
 
 
 def look(workspace: Workspace, device: str, guesses: Sequence[Guess]) -> Look:
-    """Look at the device; writes nothing. Raises what opening it raises."""
+    """Look at the device; writes nothing. Raises what opening it raises, NotFound when it is empty."""
     with open_target(workspace, device) as target:
+        if target.reader.size_bytes == 0:
+            raise NotFound(
+                f"{device} is empty (0 bytes): is it the right path?",
+                code="empty-target",
+                hint="see which devices there are: lsblk",
+            )
         facts = gather(workspace, target)
     diagnosis = diagnose(facts)
     size = header_area_bytes(facts.mended) if facts.mended.header else 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.known_packets import to_offer
 from luksafe.ops.diagnosis.model import Diagnosis, State, Verdict
+from luksafe.ops.rescue.other_backups import story as story_of_others
+from luksafe.vault.backup import Backup
 
 CULPRITS = {
     "vfat": "a FAT filesystem was made on it (mkfs.vfat, a camera, an EFI partition)",
@@ -79,7 +81,7 @@ def is_formatted_again(diagnosis: Diagnosis) -> bool:
     return any(finding.code == "formatted-again" for finding in diagnosis.findings)
 
 
-def tell(diagnosis: Diagnosis, facts: Facts) -> Iterator[str]:
+def tell(diagnosis: Diagnosis, facts: Facts, others: Sequence[Backup]) -> Iterator[str]:
     """One paragraph after the other."""
     for name in diagnosis.overwritten_by:
         yield f"What happened: {CULPRITS.get(name, f'something that blkid calls {name} was written on it')}."
@@ -100,6 +102,8 @@ def tell(diagnosis: Diagnosis, facts: Facts) -> Iterator[str]:
     if facts.backups:
         newest = (current or list(facts.backups))[0]
         yield f"The vault has a backup of its header, {newest.id[:12]} of {newest.created[:10] or 'an unknown date'}."
+    elif others:
+        yield story_of_others(facts, others)
     elif diagnosis.verdict is not Verdict.NOT_LUKS:
         yield "The vault has no backup of this header."
     if left := len(facts.packets) - len(to_offer(facts.packets)):

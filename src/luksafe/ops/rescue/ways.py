@@ -9,6 +9,7 @@ from luksafe.ops.diagnosis.model import Diagnosis, State, Verdict
 from luksafe.ops.diagnosis.reencryption import resume_steps
 from luksafe.ops.rescue.lost_partitions import partition_ways
 from luksafe.ops.rescue.model import Chance, Guess, Outlook, Risk, Step, Way, prove
+from luksafe.ops.rescue.other_backups import by_other_backups, find_other_backups
 from luksafe.ops.rescue.story import is_formatted_again, tell
 from luksafe.ops.rescue.vault_ways import by_backups, by_packets
 from luksafe.ops.workspace import Workspace
@@ -16,11 +17,13 @@ from luksafe.ops.workspace import Workspace
 
 def outlook(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosis, guesses: Sequence[Guess]) -> Outlook:
     """Everything to say about a device, given what was seen, and what a search of it found."""
+    others = find_other_backups(workspace, facts, diagnosis)
     ways = [
         *_after_interruption(device, facts),
         *_of_mappings(device, facts, diagnosis),
         *_by_repair(device, facts, diagnosis),
         *by_backups(workspace, device, facts, diagnosis),
+        *by_other_backups(device, facts, others),
         *by_packets(device, facts, diagnosis),
         *_by_reencryption(device, facts),
         *partition_ways(device, guesses),
@@ -30,7 +33,7 @@ def outlook(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosi
     return Outlook(
         verdict=diagnosis.verdict.value,
         urgent=diagnosis.first,
-        story=tuple(tell(diagnosis, facts)),
+        story=tuple(tell(diagnosis, facts, others)),
         avoid=diagnosis.avoid,
         ways=tuple(sorted(ways, key=lambda way: (way.chance, way.risk))),
         is_healthy=diagnosis.verdict is Verdict.HEALTHY,
