@@ -217,13 +217,12 @@ def test_report_holds_no_salt_and_no_key_material(world: World, make: object) ->
 def test_a_search_that_ran_out_of_time_is_no_verdict_that_nothing_helps(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both copies damaged in the same places: every combination is tried, until the time is over."""
+    """Both copies damaged in the same places: all combinations are tried, and here there is no time for any."""
     image = bytearray(luks2_image())
     for at in range(4096, 4096 + 11 * 70, 70):
         image[at : at + 3] = b"\1\2\3"
         image[16384 + at : 16384 + at + 3] = b"\4\5\6"
     path = world.image(data=bytes(image) + bytes(range(256)) * 4096)
-    assert "luksafe repair" not in " ".join(world.run("diagnose", path, "--json").json["next"])
     monkeypatch.setattr("luksafe.ops.diagnosis.facts.REPAIR_SECONDS", 0.0)
     ran = world.run("diagnose", path, "--json")
     assert ran.json["verdict"] == "needs-backup"

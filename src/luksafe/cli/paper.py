@@ -124,9 +124,12 @@ def read(
     has_warnings = False
     if files:
         scan = read_scans(list(files), sheet_id)
-        for note in scan.notes:
+        notes = [*scan.notes]
+        if not scan.sheets or not all(found.is_complete for found in scan.sheets.values()):
+            notes += [f"{name}: no code of a luksafe sheet found" for name in scan.silent]
+        for note in notes:
             app.warn(note)
-        has_warnings = bool(scan.notes)
+        has_warnings = bool(notes)
         parts = scan.only() if scan.sheets or not typed else parts
     if typed:
         text = read_input(typed, MAX_TEXT_CHARACTERS).reveal().decode("utf-8", "replace")

@@ -17,10 +17,14 @@ from luksafe.paper.qr import read_part
 
 @dataclass(slots=True)
 class Scan:
-    """The sheets found, by sheet id, and notes on what was left out and why."""
+    """The sheets found, by sheet id, notes on what was left out and why, and the names of files without any code.
+
+    A long sheet has pages without a code, so ``silent`` files matter only where something is missing.
+    """
 
     sheets: dict[str, SheetParts] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
 
     def only(self) -> SheetParts:
         """The one sheet; raises DamagedInput where there is none, UsageError where there are several."""
@@ -108,4 +112,4 @@ class _Gathering:
     def note_silent(self, pictures: list[Picture]) -> None:
         """Name the files without any code of ours."""
         silent = dict.fromkeys(picture.file for picture in pictures if picture.file not in self.fruitful)
-        self.scan.notes += [f"{file.name}: no code of a luksafe sheet found" for file in silent]
+        self.scan.silent += [file.name for file in silent]

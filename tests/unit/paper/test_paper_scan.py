@@ -184,10 +184,8 @@ def test_codes_of_others_and_broken_ones_do_no_harm(tmp_path: Path) -> None:
     assert scan.notes == [
         "b.png: a code of a luksafe sheet is cut off or altered",
         "c.png: a code of sheet format 9",
-        "a.png: no code of a luksafe sheet found",
-        "b.png: no code of a luksafe sheet found",
-        "c.png: no code of a luksafe sheet found",
     ]
+    assert scan.silent == ["a.png", "b.png", "c.png"]
     with pytest.raises(DamagedInput, match="no code"):
         scan.only()
 
