@@ -196,7 +196,7 @@ def test_undo_where_nothing_is_left_to_do_writes_nothing(world, wrecked):
 def test_undo_of_an_entry_that_is_not_there(world, wrecked):
     world.run("restore", UUID, wrecked, "--yes")
     ran = world.run("undo", wrecked, "--entry", "nosuch", "--yes", "--json")
-    assert (ran.status, ran.json["error"]["code"]) == (15, "nothing-to-undo")
+    assert (ran.status, ran.json["error"]["code"]) == (15, "no-such-entry")
     assert "luksafe undo --list" in ran.err
 
 

@@ -69,6 +69,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.stdout.flush()
     except OSError as error:
         status = _stray(error)
+    try:
+        sys.stderr.flush()
+    except OSError:  # messages that nobody took: Python would try them once more, and end with 120
+        _drop_output()
     sys.exit(status)
 
 

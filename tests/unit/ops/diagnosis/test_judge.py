@@ -166,5 +166,5 @@ def test_a_killed_reencryption_of_luks1_is_no_damaged_magic(tmp_path: Path) -> N
 
 def test_rescue_tells_of_it_and_of_nothing_that_a_backup_would_bring_back(tmp_path: Path) -> None:
     facts = facts_of(b"LUKS\xde\xad" + luks1_image()[6:] + NOISE, tmp_path)
-    (told, *_) = tell(diagnose(facts), facts)
+    (told, *_) = tell(diagnose(facts), facts, ())
     assert told == REENCRYPTING_LUKS1
