@@ -53,6 +53,10 @@ def propose(
     usable = {place: content for place, content in contents.items() if content.document is not None}
     if usable:
         usable |= _others_that_differ(raws, usable, effort)
+        if effort.ran_out and take is None:
+            text = "one copy of the header is damaged, and whether it was the newer one could not be told in"
+            text += f" {effort.limit_seconds:.0f} s (--time gives it longer)"
+            return Outcome(left=(text,), helps=HELPS, is_unfinished=True)
         return _settle(raws, usable, random_bytes, take)
     if contents:
         return Outcome(left=tuple(f"{place} header: {c.fault}" for place, c in contents.items()), helps=HELPS)

@@ -180,6 +180,14 @@ def test_a_good_older_copy_does_not_win_over_a_newer_one_with_a_flipped_bit() ->
     assert len(outcome.sides) == 2
 
 
+def test_a_good_older_copy_does_not_win_because_the_time_was_over() -> None:
+    newer = with_binary(with_document(IMAGE, remove_keyslot, (0,)), (0,), seqid=9)
+    image = flipped(newer, 8 * (BINARY_BYTES + 100))
+    outcome = propose_repair(BytesReader(image), seeded_bytes(7), Effort(limit_seconds=0))
+    assert (outcome.proposals, outcome.is_unfinished) == ((), True)
+    assert "--time" in outcome.left[0]
+
+
 def test_a_good_older_copy_does_not_win_over_a_newer_one_without_checksum() -> None:
     newer = with_binary(with_document(IMAGE, remove_keyslot, (0,)), (0,), seqid=9)
     outcome, _ = repair(changed(newer, (448, b"\x55" * 64)))
