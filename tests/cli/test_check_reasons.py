@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from generators.headers import UUID, luks1_image, luks2_image, with_binary, with_document
+from generators.headers import UUID, encrypted, luks1_image, luks2_image, with_binary, with_document
 from mapping_samples import mapping
 
 from luksafe.ops import mapping_header
@@ -230,3 +230,51 @@ def test_two_stores_on_one_disk_are_one_copy(world, safe, loop_device, sticks):
     assert world.run("stores", "add", "twin", sticks[0] / "another-folder").status == 0
     assert checked(world, device)["copies"] == ["home", "twin"]
     assert checked(world, safe)["state"] == "safe"
+
+
+def test_warnings_alone_and_a_lost_header_have_exit_statuses_of_their_own(world):
+    disk = world.image(data=luks2_image() + DATA)
+    assert world.run("check", disk).status == 10
+    world.run("backup", disk)
+    ran = world.run("check", disk, "--json")
+    (volume,) = ran.json["volumes"]
+    severities = {reason["code"]: reason["severity"] for reason in volume["reasons"]}
+    assert severities == {"too-few-copies": "warning", "unproven": "warning"}
+    assert (ran.status, volume["state"], volume["severity"]) == (3, "at-risk", "warning")
+    disk.write_bytes(bytes(len(luks2_image())) + DATA)
+    ran = world.run("check", disk, "--json")
+    (volume,) = ran.json["volumes"]
+    assert (ran.status, volume["severity"]) == (10, "critical")
+    assert reasons(volume)["header-damaged"]["severity"] == "critical"
+
+
+@pytest.mark.parametrize(("data", "rests_on"), [(bytes(1 << 20), "opens"), (None, "data")])
+def test_safe_says_what_it_rests_on(world, data, rests_on):
+    """A fresh volume opens and holds nothing that could be recognised; another one holds a filesystem."""
+    disk = world.image(data=luks2_image() + (encrypted(filesystem(world.folder)) if data is None else data))
+    world.run("backup", disk)
+    world.stores()
+    world.run("prove", UUID, "--data", disk, "--key-file", world.key_file)
+    ran = world.run("check", disk, "--json")
+    (volume,) = ran.json["volumes"]
+    assert (volume["state"], volume["rests_on"]) == ("safe", rests_on)
+    words = "by its data (ext2)" if rests_on == "data" else "by a key that opens it, not by its data"
+    assert words in world.run("check", disk).out
+
+
+def filesystem(folder: Path) -> bytes:
+    plain = folder / "plain.img"
+    with plain.open("wb") as out:
+        out.truncate(1 << 20)
+    subprocess.run(["/sbin/mkfs.ext2", "-q", plain], check=True)
+    return plain.read_bytes()
+
+
+def test_that_only_the_tpm_opens_it_is_asked_of_the_device(world, safe):
+    """The recovery key was removed after the backup; the other way round, one was added."""
+    tpm = {"0": {"type": "systemd-tpm2", "keyslots": ["0"]}}
+    safe.write_bytes(with_binary(with_document(luks2_image(), lambda d: d["tokens"].update(tpm)), seqid=2) + DATA)
+    assert {"tpm-only", "drift"} <= set(reasons(checked(world, safe)))
+    world.run("backup", safe)
+    safe.write_bytes(with_binary(luks2_image(), seqid=3) + DATA)
+    assert "tpm-only" not in reasons(checked(world, safe))

@@ -27,7 +27,7 @@ def test_the_way_from_unprotected_to_safe(world):
     backup = done.json["backups"][0]
     assert (backup["uuid"], backup["stores"], backup["new"]) == (UUID, ["home"], True)
     at_risk = world.run("check", disk, "--json")
-    assert at_risk.status == 10
+    assert at_risk.status == 3
     assert {r["code"] for r in at_risk.json["volumes"][0]["reasons"]} == {"too-few-copies", "unproven"}
     world.stores()
     proof = world.run("prove", backup["id"], "--key-file", world.key_file, "--json")

@@ -10,7 +10,8 @@ from luksafe.cli.targets import header_option
 from luksafe.cli.terminal import echo
 from luksafe.cli.text import bad, good
 from luksafe.errors import NotFound
-from luksafe.ops.check import CheckReport, Reason, VolumeCheck, check_devices, every_device
+from luksafe.ops.check import check_devices, every_device
+from luksafe.ops.check_report import CheckReport, Reason, VolumeCheck
 
 
 @verb
@@ -20,7 +21,8 @@ from luksafe.ops.check import CheckReport, Reason, VolumeCheck, check_devices, e
 def command(app: App, devices: tuple[str, ...], header_file: str | None, every: bool) -> int:
     """Say of each DEVICE whether it is safe: current backup, enough copies, all intact, one proven.
 
-    Exit status 0 when all are safe, 3 when only a store is away or damaged, 10 when a volume is not safe.
+    Exit status 0 when all are safe; 3 when all that is wrong are warnings: never proven, too few copies, a store away;
+    10 when a volume is damaged, lost, changed since its backup, or has none.
     """
     wanted = [(device, header_file) for device in devices]
     if every or not devices:
@@ -31,9 +33,10 @@ def command(app: App, devices: tuple[str, ...], header_file: str | None, every: 
     app.emit(
         {"volumes": [plain(v) for v in report.volumes], "stores": plain(report.stores)}, lambda: _print(app, report)
     )
-    if any(volume.state != "safe" for volume in report.volumes):
+    found = {volume.severity for volume in report.volumes}
+    if "critical" in found:
         return EXIT_NEGATIVE
-    return EXIT_WARNINGS if report.stores else 0
+    return EXIT_WARNINGS if report.stores or "warning" in found else 0
 
 
 def _print(app: App, report: CheckReport) -> None:
@@ -49,7 +52,7 @@ def _print_volume(app: App, volume: VolumeCheck) -> None:
     state = paint(volume.state.upper(), colored=app.is_colored)
     echo(f"{state}  {volume.device}  {volume.uuid}")
     if volume.backup_id:
-        proven = f"proven {volume.proven}" if volume.proven else "never proven"
+        proven = f"proven {volume.proven} by {_by(volume)}" if volume.proven else "never proven"
         have = f"{len(volume.copies)} of {volume.wanted_copies} copies"
         echo(f"  backup {volume.backup_id[:12]}, {have} ({', '.join(volume.copies) or 'none'}), {proven}")
     for line in packet_lines(volume.packets, volume.uuid, app.workspace().now()):
@@ -58,6 +61,13 @@ def _print_volume(app: App, volume: VolumeCheck) -> None:
         _print_reason(reason)
     for note in volume.notes:
         _print_reason(note, "note: ")
+
+
+def _by(volume: VolumeCheck) -> str:
+    """What the proof showed."""
+    if volume.rests_on == "data":
+        return f"its data ({volume.found})"
+    return "a key that opens it, not by its data"
 
 
 def _print_reason(reason: Reason, label: str = "") -> None:

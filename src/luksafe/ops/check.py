@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from luksafe.device.discover import find_luks_devices
 from luksafe.device.identity import DeviceFacts, describe
@@ -16,6 +15,7 @@ from luksafe.luks.model import Header
 from luksafe.luks.tokens import machine_bound_keyslots
 from luksafe.ops.check_copies import GoodCopies, good_copies
 from luksafe.ops.check_match import Match, best_match, to_restore
+from luksafe.ops.check_report import CheckReport, Reason, VolumeCheck, best_proof, rests_on
 from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
 from luksafe.ops.interruption import interruption_words
 from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
@@ -30,43 +30,7 @@ from luksafe.vault.vault import Vault
 if TYPE_CHECKING:
     from luksafe.ops.escrow.summary import PacketSummary
 
-State = Literal["safe", "at-risk", "unprotected", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a volume is not safe; ``next`` is the command that mends it, empty for a mere note."""
-
-    code: str
-    text: str
-    next: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class VolumeCheck:
-    """One volume. ``reasons`` make it unsafe; ``notes`` are worth knowing (what revoked passphrases still open)."""
-
-    device: str
-    uuid: str
-    state: State
-    reasons: tuple[Reason, ...]
-    notes: tuple[Reason, ...] = ()
-    copies: tuple[str, ...] = ()
-    wanted_copies: int = 0
-    proven: str = ""
-    backup_id: str = ""
-    packets: tuple[PacketSummary, ...] = ()
-
-
 Judge = Callable[[str, Target], VolumeCheck]
-
-
-@dataclass(frozen=True, slots=True)
-class CheckReport:
-    """All volumes, and the stores themselves."""
-
-    volumes: tuple[VolumeCheck, ...]
-    stores: tuple[Reason, ...] = ()
 
 
 def check_devices(workspace: Workspace, devices: Sequence[tuple[str, str | None]]) -> CheckReport:
@@ -137,8 +101,10 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
     reasons += _drift_reasons(chosen, damaged, target.words(device))
     copies = good_copies(vault, stores, chosen.backup, facts)
     packets = packets_of(vault, uuid, live)
+    proof = best_proof(chosen.backup.proofs)
     reasons += _copy_reasons(vault, copies)
     reasons += _proof_reasons(chosen.backup, chosen.header, device)
+    reasons += _keyslot_reasons(live or chosen.header, device)
     return VolumeCheck(
         device=device,
         uuid=uuid,
@@ -150,7 +116,9 @@ def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, targe
         ),
         copies=copies.stores,
         wanted_copies=vault.config.copies,
-        proven=chosen.backup.proofs[-1].when if chosen.backup.proofs else "",
+        proven=proof.when if proof else "",
+        rests_on=rests_on(proof),
+        found=proof.found if proof and rests_on(proof) == "data" else "",
         backup_id=chosen.backup.id,
         packets=packets,
     )
@@ -251,6 +219,11 @@ def _proof_reasons(backup: Backup, header: Header | None, device: str) -> Iterat
         yield Reason("unproven", text, f"luksafe prove {backup.id[:12]} --data {device}")
     if header is None:
         yield Reason("backup-damaged", "no good copy of its backup can be read", "luksafe sync")
+
+
+def _keyslot_reasons(header: Header | None, device: str) -> Iterator[Reason]:
+    """What the keyslots of the header on the device, or where that is lost, of its backup, say of the ways in."""
+    if header is None:
         return
     if not header.keyslots:
         yield Reason("no-keyslots", "its header has no keyslot: no passphrase opens it", "")
