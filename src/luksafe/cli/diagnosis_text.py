@@ -28,7 +28,7 @@ def diagnosis_lines(diagnosis: Diagnosis, *, colored: bool, verbose: bool) -> It
     for line in diagnosis.first:
         yield from _wrapped("", bad("!! ", colored=colored) + line)
     paint = good if diagnosis.verdict is Verdict.HEALTHY else bad
-    yield f"{paint(diagnosis.verdict.value.upper(), colored=colored)}  {diagnosis.target}"
+    yield f"{paint(diagnosis.headline.upper(), colored=colored)}  {diagnosis.target}"
     yield from _wrapped("  ", diagnosis.summary)
     if diagnosis.overwritten_by:
         yield from _wrapped("  ", f"overwritten by: {', '.join(diagnosis.overwritten_by)}")

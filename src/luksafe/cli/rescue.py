@@ -47,6 +47,7 @@ def _to_json(outlook: Outlook) -> dict[str, Any]:
     ]
     return {
         "verdict": outlook.verdict,
+        "rule": outlook.rule,
         "urgent": list(outlook.urgent),
         "story": list(outlook.story),
         "avoid": list(outlook.avoid),

@@ -69,7 +69,7 @@ class Console:
 
     def outlook(self, outlook: Outlook, device: str) -> None:
         """What happened, in plain words."""
-        self.rule(f"What is wrong with {device}: {outlook.verdict}")
+        self.rule(f"What is wrong with {device}: {outlook.headline}")
         for text in outlook.urgent:
             self.warning(text)
         for text in outlook.story:

@@ -38,13 +38,14 @@ class Attempt:
     """What came of it. ``keyslot``: which one opened; ``variant`` says in words how the passphrase had to be changed.
 
     ``is_rejected``: nothing opened. ``problem``: why it could not be tried. ``sense``: what the data decrypt to;
-    ``better``: parameters with which they do make sense.
+    ``better``: parameters with which they do make sense. ``with_variants``: variants of the passphrase were tried too.
     """
 
     keyslot: int | None = None
     is_volume_key: bool = False
     is_rejected: bool = False
     tried: int = 0
+    with_variants: bool = False
     variant: str = ""
     problem: str = ""
     sense: str = ""
@@ -87,7 +88,7 @@ def _try_passphrases(header_reader: Reader, data_reader: Reader, header: Header,
         with opened.volume_key:
             attempt = Attempt(keyslot=opened.keyslot, tried=tried, variant=words)
             return _look(data_reader, header_reader, header, opened, attempt)
-    return Attempt(is_rejected=True, tried=tried)
+    return Attempt(is_rejected=True, tried=tried, with_variants=trial.with_variants)
 
 
 def _candidates(header: Header, trial: KeyTrial) -> Iterator[tuple[str, SecretBytes]]:

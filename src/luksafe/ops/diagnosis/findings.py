@@ -12,7 +12,7 @@ from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.layout import VolumeLayout
 from luksafe.ops.diagnosis.model import CERTAIN, Culprit, Part, State, Verdict
 from luksafe.ops.diagnosis.remains import key_like_runs
-from luksafe.ops.diagnosis.verdict import unknown_requirements
+from luksafe.ops.diagnosis.rules.of_whole_headers import unknown_requirements
 
 MOST_RANGES = 40
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from luksafe.ops.describe import describe_header
-from luksafe.ops.diagnosis.advice import first_lines, next_commands, things_to_avoid
 from luksafe.ops.diagnosis.against_backup import find_contradiction
 from luksafe.ops.diagnosis.culprits import find_fillings, find_structures
 from luksafe.ops.diagnosis.data_part import judge_data
@@ -15,7 +14,9 @@ from luksafe.ops.diagnosis.header_parts import judge_header_parts
 from luksafe.ops.diagnosis.keyslot_parts import judge_keyslot_parts, states_of
 from luksafe.ops.diagnosis.layout import VolumeLayout, lay_out_volume
 from luksafe.ops.diagnosis.model import Diagnosis, Part, State, Verdict
-from luksafe.ops.diagnosis.verdict import decide
+from luksafe.ops.diagnosis.rules.commands import before_all, first_lines, mapped_avoid
+from luksafe.ops.diagnosis.rules.rule import Case
+from luksafe.ops.diagnosis.rules.table import decide
 
 SECRET_MEMBERS = ("digests", "tokens")
 """Left out of a report that goes to others: digests and salts help nobody there, tokens may hold addresses."""
@@ -31,8 +32,9 @@ def diagnose(facts: Facts) -> Diagnosis:
     # fillings are told of headers and key material only: elsewhere zeros and text may be as they should
     fillings = find_fillings(facts, parts, structures)
     culprits = [*structures, *fillings]
-    judgement = decide(facts, layout, keyslots, culprits, contradiction)
-    has_no_header = judgement.verdict in (Verdict.NOT_LUKS, Verdict.UNSUPPORTED) or facts.headers_elsewhere
+    case = Case(facts, layout, keyslots, culprits, contradiction)
+    rule = decide(case)
+    has_no_header = rule.verdict in (Verdict.NOT_LUKS, Verdict.UNSUPPORTED) or facts.headers_elsewhere
     if layout.header is None and has_no_header:
         parts, culprits = [], structures
     else:
@@ -41,15 +43,19 @@ def diagnose(facts: Facts) -> Diagnosis:
     parts.sort(key=lambda part: (part.start, part.end))
     return Diagnosis(
         target=facts.target,
-        verdict=judgement.verdict,
-        summary=judgement.summary,
-        first=tuple(first_lines(facts, judgement.verdict)),
-        findings=tuple(collect_findings(facts, layout, parts, culprits, contradiction, judgement.verdict)),
+        verdict=rule.verdict,
+        rule=rule.code,
+        headline=rule.headline or rule.verdict.value,
+        summary=rule.summary(case),
+        first=tuple(first_lines(facts, rule.verdict)),
+        findings=tuple(collect_findings(facts, layout, parts, culprits, contradiction, rule.verdict)),
         parts=tuple(parts),
         keyslots=tuple(keyslots),
         culprits=tuple(culprits),
-        next=tuple(dict.fromkeys(next_commands(facts, judgement.verdict))),
-        avoid=tuple(things_to_avoid(facts, judgement.verdict)),
+        next=tuple(dict.fromkeys((*before_all(case, rule.verdict), *rule.next(case)))),
+        avoid=(*rule.avoid, *mapped_avoid(case, rule.verdict)),
+        story=rule.story(case),
+        ways=rule.ways,
         parameters=_parameters(layout),
     )
 

@@ -46,6 +46,17 @@ class KnownBackup:
         return Witness(self.id, BytesReader(self.image), header, self.proven) if header else None
 
     @property
+    def has_keyslots(self) -> bool:
+        """Whether it has a keyslot that may open the data; after an erase it has none."""
+        header = self.inspection.header
+        return header is not None and any(k.type == "luks2" for k in header.keyslots.values())
+
+    @property
+    def opens(self) -> bool:
+        """Whether it opens the data as far as is known: seen to, or current with keyslots that nothing contradicts."""
+        return not self.is_contradicted and self.has_keyslots and (bool(self.proven) or self.is_current)
+
+    @property
     def is_elsewhere(self) -> bool:
         """Whether it is of a detached header, and made with the device of the data, which holds more than a header."""
         header = self.inspection.header
@@ -59,10 +70,10 @@ def find_known_backups(
     device: DeviceFacts | None,
     itself: Backup | None,
 ) -> tuple[KnownBackup, ...]:
-    """The backups in the vault of the volume that ``start`` begins, current ones first; none without a vault.
+    """The backups in the vault of the volume that ``start`` begins; none without a vault.
 
-    Those that a proven one contradicts come last. ``itself`` is the backup being diagnosed, which proves nothing about
-    itself.
+    In the order of what opens, then of what is current: those without keyslots, and those that a proven one
+    contradicts, come last. ``itself`` is the backup being diagnosed, which proves nothing about itself.
     """
     uuids = {copy.uuid.lower() for i in inspections for copy in i.copies if copy.uuid}
     try:
@@ -71,7 +82,18 @@ def find_known_backups(
     except LuksafeError:
         return ()
     judged = _judged(found)
-    return tuple(sorted(judged, key=lambda k: (k.is_contradicted, not k.is_current, k.by != "uuid", -k.seqid)))
+    return tuple(sorted(judged, key=_rank))
+
+
+def _rank(known: KnownBackup) -> tuple[bool, bool, bool, bool, bool, int]:
+    return (
+        known.is_contradicted,
+        not known.has_keyslots,
+        not known.opens,
+        not known.is_current,
+        known.by != "uuid",
+        -known.seqid,
+    )
 
 
 def _judged(backups: Sequence[KnownBackup]) -> Iterator[KnownBackup]:

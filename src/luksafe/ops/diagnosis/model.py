@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from luksafe.luks.finding import Finding
@@ -19,6 +20,31 @@ class Verdict(StrEnum):
     LOST = "lost"
     NOT_LUKS = "not-luks"
     UNSUPPORTED = "unsupported"
+
+
+class Chance(IntEnum):
+    """How likely a way leads to the data; a lower number is better."""
+
+    VERY_LIKELY = 0
+    LIKELY = 1
+    MAY = 2
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        return ("very likely to work", "likely to work", "may work")[self]
+
+
+class Lead(StrEnum):
+    """What can lead in: a kind of way out."""
+
+    REPAIR = "repair"
+    BACKUP = "backup"
+    MAPPING = "mapping"
+    PACKET = "packet"
+    REENCRYPTION = "reencryption"
+    SEARCH = "search"
+    KEY = "key"
 
 
 class State(StrEnum):
@@ -105,10 +131,15 @@ class Culprit:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Everything said of a target. ``first`` are the lines that come before all others; ``next`` commands in order."""
+    """Everything said of a target. ``first`` are the lines that come before all others; ``next`` commands in order.
+
+    ``rule`` is the code of the rule that gave verdict, summary, ``story``, ``next``, ``ways`` and ``avoid``.
+    """
 
     target: str
     verdict: Verdict
+    rule: str
+    headline: str
     summary: str
     first: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -117,6 +148,8 @@ class Diagnosis:
     culprits: tuple[Culprit, ...]
     next: tuple[str, ...]
     avoid: tuple[str, ...] = ()
+    story: str = ""
+    ways: Mapping[Lead, Chance] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -129,6 +162,8 @@ class Diagnosis:
         return {
             "target": self.target,
             "verdict": self.verdict.value,
+            "rule": self.rule,
+            "headline": self.headline,
             "summary": self.summary,
             "first": list(self.first),
             "findings": [{**asdict(f), "severity": f.severity.value} for f in self.findings],

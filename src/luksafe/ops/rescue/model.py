@@ -6,20 +6,10 @@ import shlex
 from dataclasses import dataclass
 from enum import IntEnum
 
+from luksafe.ops.diagnosis.model import Chance
+
+__all__ = ["Chance"]
 DONE_STATUSES = (0, 3)
-
-
-class Chance(IntEnum):
-    """How likely a way leads to the data; a lower number is better."""
-
-    VERY_LIKELY = 0
-    LIKELY = 1
-    MAY = 2
-
-    @property
-    def words(self) -> str:
-        """For people."""
-        return ("very likely to work", "likely to work", "may work")[self]
 
 
 class Risk(IntEnum):
@@ -95,6 +85,8 @@ class Outlook:
     """What is said at the beginning: ``urgent`` before all else, the story in plain words, and the ways, best first."""
 
     verdict: str
+    rule: str
+    headline: str
     urgent: tuple[str, ...]
     story: tuple[str, ...]
     avoid: tuple[str, ...]

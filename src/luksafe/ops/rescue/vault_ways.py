@@ -9,7 +9,8 @@ from luksafe.errors import LuksafeError
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.known_backups import KnownBackup
 from luksafe.ops.diagnosis.known_packets import to_offer
-from luksafe.ops.diagnosis.model import Diagnosis, State, Verdict
+from luksafe.ops.diagnosis.model import Diagnosis, Lead, State, Verdict
+from luksafe.ops.diagnosis.rules.words import TIES
 from luksafe.ops.rescue.model import Chance, Risk, Step, Way, prove
 from luksafe.ops.restore import plan as plan_restore
 from luksafe.ops.workspace import Workspace
@@ -21,17 +22,16 @@ _HARMLESS = ("foreign-signature",)
 
 def by_backups(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
     """To read the data with a backup of the header, or to write it back."""
+    best = diagnosis.ways.get(Lead.BACKUP)
+    if best is None:
+        return  # half of the data would be noise under either header, or no header is missing
     yield from (_with_header_elsewhere(device, backup) for backup in facts.headers_elsewhere[:MOST_BACKUPS])
-    if facts.inspection.is_luks1_reencrypting:
-        return  # half of the data would be noise under either header
     is_damaged = any(k.state is not State.INTACT for k in diagnosis.keyslots if k.state is not State.INACTIVE)
     if diagnosis.verdict is Verdict.HEALTHY and not is_damaged:
         return
-    usable = [backup for backup in facts.backups if backup.inspection.header is not None]
+    usable = [backup for backup in facts.backups if backup.has_keyslots]
     for number, backup in enumerate(usable[:MOST_BACKUPS]):
-        chance = Chance.VERY_LIKELY if number == 0 else Chance.LIKELY
-        if diagnosis.verdict is Verdict.REPAIRABLE:
-            chance = Chance.LIKELY
+        chance = best if number == 0 else max(best, Chance.LIKELY if backup.opens else Chance.MAY)
         yield _read_with_backup(device, backup, chance)
         if not facts.interruption:
             yield _restore_backup(workspace, device, backup, chance)
@@ -98,19 +98,15 @@ def _dangers(workspace: Workspace, backup: str, device: str) -> Sequence[Danger]
 
 
 def _backup_words(backup: KnownBackup) -> str:
-    how = {
-        "uuid": "it has the UUID that the device still shows",
-        "device": "it was taken of this very device",
-        "key-material": "its key material is still on the device",
-    }
     current = "the current one" if backup.is_current else "an older one"
     but = ", but a proven one has other key material" if backup.is_contradicted else ""
-    return f"backup {backup.id[:12]} of {backup.created[:10]}, {current}; {how.get(backup.by, backup.by)}{but}"
+    return f"backup {backup.id[:12]} of {backup.created[:10]}, {current}; {TIES.get(backup.by, backup.by)}{but}"
 
 
 def by_packets(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
     """A new passphrase by an escrow packet; what becomes of the header, ``escrow apply`` sees for itself."""
-    if diagnosis.verdict in (Verdict.REPAIRABLE, Verdict.UNSUPPORTED) or facts.inspection.is_luks1_reencrypting:
+    best = diagnosis.ways.get(Lead.PACKET)
+    if best is None:
         return
     has_keyslot = any(k.state in (State.INTACT, State.SUSPECT) for k in diagnosis.keyslots)
     for packet in to_offer(facts.packets):
@@ -125,7 +121,7 @@ def by_packets(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]
         yield Way(
             f"packet:{packet.id}",
             f"Get in with escrow packet {packet.id}",
-            Chance.LIKELY if likely else Chance.MAY,
+            best if likely else Chance.MAY,
             Risk.UNDOABLE,
             f"it lies in the vault; {belongs}",
             (Step(packet.apply(device), text, writes=True), prove(device)),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from luksafe.ops.diagnosis.facts import Facts
-from luksafe.ops.diagnosis.model import Diagnosis, State, Verdict
+from luksafe.ops.diagnosis.model import Diagnosis, Lead, State, Verdict
 from luksafe.ops.diagnosis.reencryption import resume_steps
 from luksafe.ops.rescue.lost_partitions import partition_ways
 from luksafe.ops.rescue.model import Chance, Guess, Outlook, Risk, Step, Way, prove
 from luksafe.ops.rescue.other_backups import by_other_backups, find_other_backups
-from luksafe.ops.rescue.story import is_formatted_again, tell
+from luksafe.ops.rescue.story import tell
 from luksafe.ops.rescue.vault_ways import by_backups, by_packets
 from luksafe.ops.workspace import Workspace
 
@@ -25,13 +25,15 @@ def outlook(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosi
         *by_backups(workspace, device, facts, diagnosis),
         *by_other_backups(device, facts, others),
         *by_packets(device, facts, diagnosis),
-        *_by_reencryption(device, facts),
+        *_by_reencryption(device, facts, diagnosis),
         *partition_ways(device, guesses),
         *_by_search(device, diagnosis, guesses),
         *_by_passphrase(device, facts, diagnosis),
     ]
     return Outlook(
         verdict=diagnosis.verdict.value,
+        rule=diagnosis.rule,
+        headline=diagnosis.headline,
         urgent=diagnosis.first,
         story=tuple(tell(diagnosis, facts, others)),
         avoid=diagnosis.avoid,
@@ -60,7 +62,8 @@ def _after_interruption(device: str, facts: Facts) -> Iterator[Way]:
 
 
 def _of_mappings(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
-    if diagnosis.verdict in (Verdict.HEALTHY, Verdict.UNSUPPORTED):
+    chance = diagnosis.ways.get(Lead.MAPPING)
+    if chance is None:
         return
     for mapping in facts.mappings:
         step = Step(
@@ -72,7 +75,7 @@ def _of_mappings(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Wa
         yield Way(
             f"mapping:{mapping.name}",
             "Rebuild the header from the open volume",
-            Chance.LIKELY,
+            chance,
             Risk.UNDOABLE,
             why,
             (step, prove(device)),
@@ -80,7 +83,8 @@ def _of_mappings(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Wa
 
 
 def _by_repair(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
-    if diagnosis.verdict is not Verdict.REPAIRABLE:
+    chance = diagnosis.ways.get(Lead.REPAIR)
+    if chance is None:
         return
     if not facts.repair.proposals:
         for side in facts.repair.sides:
@@ -90,7 +94,7 @@ def _by_repair(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]
             yield Way(
                 f"repair:{side.copy}",
                 f"Repair, keeping the {side.copy}",
-                Chance.MAY,
+                chance,
                 Risk.UNDOABLE,
                 why,
                 (step, prove(device)),
@@ -104,18 +108,18 @@ def _by_repair(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]
         "Shows what it will write, asks for YES, saves what is there now in two places, writes, reads back.",
         writes=True,
     )
-    chance = Chance.VERY_LIKELY if proven else Chance.LIKELY
     yield Way("repair", "Mend the header from what is left of it", chance, Risk.UNDOABLE, why, (repair, prove(device)))
 
 
-def _by_reencryption(device: str, facts: Facts) -> Iterator[Way]:
+def _by_reencryption(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
+    chance = diagnosis.ways.get(Lead.REENCRYPTION)
     steps = [Step(step.command, step.text, step.writes) for step in resume_steps(facts, device)]
-    if not steps:
+    if not steps or chance is None:
         return
     yield Way(
         "reencryption",
         "Resume the reencryption",
-        Chance.LIKELY,
+        chance,
         Risk.SLOW_OR_FOREIGN,
         "the header says that a reencryption has begun and has not ended",
         (*steps, prove(device)),
@@ -123,31 +127,30 @@ def _by_reencryption(device: str, facts: Facts) -> Iterator[Way]:
 
 
 def _by_search(device: str, diagnosis: Diagnosis, guesses: Sequence[Guess]) -> Iterator[Way]:
-    if diagnosis.verdict in (Verdict.HEALTHY, Verdict.REPAIRABLE) or guesses:
+    chance = diagnosis.ways.get(Lead.SEARCH)
+    if chance is None or guesses:
         return
-    likely = diagnosis.verdict is Verdict.NOT_LUKS
     why = "headers, second copies and header backups may lie anywhere on it, and key material of headers in the vault"
     step = Step(("luksafe", "scan", device), "Reads the whole device once, at its full speed. Reads only.")
-    chance = Chance.LIKELY if likely else Chance.MAY
     yield Way("search", "Search the whole device for headers", chance, Risk.READS_ONLY, why, (step,))
 
 
 def _by_passphrase(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:
-    has_intact = any(k.state is State.INTACT for k in diagnosis.keyslots)
-    has_header = facts.mended.header is not None  # else the keyslots are those of a backup
-    if not (has_intact and has_header) or diagnosis.verdict is Verdict.REPAIRABLE or is_formatted_again(diagnosis):
+    chance = diagnosis.ways.get(Lead.KEY)
+    intact = [str(k.slot) for k in diagnosis.keyslots if k.state is State.INTACT]
+    if chance is None or not intact or facts.mended.header is None:  # else the keyslots are those of a backup
         return
     variants = Step(
         ("luksafe", "diagnose", device, "--try-variants"),
         "Asks for the passphrase, and tries also what another keyboard layout, caps lock or a forgotten key would have "
         "made of it. Reads only.",
     )
-    chance = Chance.LIKELY if diagnosis.verdict is Verdict.HEALTHY else Chance.MAY
+    words = f"keyslots {', '.join(intact)} are" if len(intact) > 1 else f"keyslot {intact[0]} is"
     yield Way(
         "passphrase",
         "Find out why the passphrase is not accepted",
         chance,
         Risk.READS_ONLY,
-        "at least one keyslot is intact, so the right passphrase opens it",
+        f"{words} whole, as far as can be seen, so the right passphrase opens it",
         (variants, prove(device)),
     )

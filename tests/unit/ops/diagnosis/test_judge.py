@@ -17,7 +17,8 @@ from luksafe.ops.diagnosis.heat import heat_cells
 from luksafe.ops.diagnosis.judge import diagnose
 from luksafe.ops.diagnosis.known_packets import KnownPacket
 from luksafe.ops.diagnosis.model import State, Verdict
-from luksafe.ops.rescue.story import REENCRYPTING_LUKS1, tell
+from luksafe.ops.diagnosis.rules.of_whole_headers import LUKS1_REENCRYPTING_STORY
+from luksafe.ops.rescue.story import tell
 from luksafe.ops.target import open_target
 from luksafe.ops.workspace import Workspace
 
@@ -167,4 +168,4 @@ def test_a_killed_reencryption_of_luks1_is_no_damaged_magic(tmp_path: Path) -> N
 def test_rescue_tells_of_it_and_of_nothing_that_a_backup_would_bring_back(tmp_path: Path) -> None:
     facts = facts_of(b"LUKS\xde\xad" + luks1_image()[6:] + NOISE, tmp_path)
     (told, *_) = tell(diagnose(facts), facts, ())
-    assert told == REENCRYPTING_LUKS1
+    assert told == LUKS1_REENCRYPTING_STORY

@@ -1,0 +1,522 @@
+"""Each rule of the diagnosis, from real images: what diagnose, rescue, the report and check say because of it."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from generators.headers import UUID, encrypted, luks1_image, luks2_image, with_binary, with_document
+from mapping_samples import mapping
+
+from luksafe.luks.model import Json
+from luksafe.ops.diagnosis import facts
+from luksafe.ops.diagnosis.rules.table import RULES
+
+if TYPE_CHECKING:
+    from conftest import World
+
+ROOT = Path(__file__).resolve().parents[2]
+NOISE = random.Random(2).randbytes(1 << 20)
+OTHER = "11111111-2222-3333-4444-555555555555"
+CHEAP = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """How a device comes to this, and what is said then. ``opens``: a passphrase opens it as it is."""
+
+    code: str
+    verdict: str
+    make: Callable[[World], Path]
+    says: str
+    next: tuple[str, ...]
+    ways: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+    never: tuple[str, ...] = ()
+
+
+def put(data: bytes, at: int, new: bytes) -> bytes:
+    return data[:at] + new + data[at + len(new) :]
+
+
+def disk(world: World, data: bytes) -> Path:
+    return world.image("disk.img", data)
+
+
+def backed_up(world: World, data: bytes, damage: Callable[[bytes], bytes]) -> Path:
+    """A device that was backed up, then damaged."""
+    path = disk(world, data)
+    assert world.run("backup", path).status in (0, 3)
+    path.write_bytes(damage(data))
+    return path
+
+
+def cryptsetup(*command: object, key: bytes = b"") -> None:
+    if shutil.which("cryptsetup") is None:
+        pytest.skip("needs cryptsetup")
+    subprocess.run(["cryptsetup", "-q", *map(str, command)], input=key, check=True, capture_output=True)
+
+
+def two_keyslots(world: World) -> Path:
+    """A volume with two keyslots, made by cryptsetup."""
+    path = disk(world, NOISE * 3)
+    first, second = world.key_file, world.folder / "second"
+    second.write_bytes(b"the other one")
+    cryptsetup("luksFormat", "--type", "luks2", "--offset", "4096", *CHEAP, "--uuid", UUID, "--key-file", first, path)
+    cryptsetup("luksAddKey", *CHEAP, "--key-file", first, path, second)
+    return path
+
+
+def one_of_two_destroyed(world: World) -> Path:
+    path = two_keyslots(world)
+    path.write_bytes(put(path.read_bytes(), 32768 + 258048, bytes(8192)))
+    return path
+
+
+def one_of_two_destroyed_but_kept(world: World) -> Path:
+    path = two_keyslots(world)
+    assert world.run("backup", path).status in (0, 3)
+    path.write_bytes(put(path.read_bytes(), 32768 + 258048, bytes(8192)))
+    return path
+
+
+def erased(world: World, *, kept: bool) -> Path:
+    path = two_keyslots(world)
+    if kept:
+        assert world.run("backup", path).status in (0, 3)
+    cryptsetup("luksErase", path)
+    return path
+
+
+def with_packet(world: World, data: bytes, damage: Callable[[bytes], bytes]) -> Path:
+    path = disk(world, data)
+    words = world.folder / "words"
+    words.write_bytes(b"words")
+    sealed = ("--recipient", "passphrase", "--packet-key-file", words)
+    assert world.run("escrow", "save", path, "--key-file", world.key_file, *sealed, "--yes").status == 0
+    for backup in world.run("list", "--json").json["backups"]:
+        world.run("forget", backup["id"], "--yes")
+    path.write_bytes(damage(data))
+    return path
+
+
+def in_the_clear(document: Json) -> None:
+    document.update(keyslots={}, digests={}, tokens={})
+    document["segments"] = {"0": {"type": "linear", "offset": str(1 << 20), "size": "dynamic"}}
+
+
+def without_keyslots(document: Json) -> None:
+    document["keyslots"] = {}
+    document["digests"]["0"]["keyslots"] = []
+
+
+def requires(document: Json) -> None:
+    document["config"]["requirements"] = {"mandatory": ["from-the-future"]}
+
+
+def reencrypting(world: World) -> Path:
+    path = two_keyslots(world)
+    cryptsetup("reencrypt", "--init-only", *CHEAP, "--key-slot", "0", "--key-file", world.key_file, path)
+    return path
+
+
+def detached(world: World) -> Path:
+    path, header = disk(world, NOISE * 20), world.folder / "head.img"
+    cryptsetup("luksFormat", "--type", "luks2", "--header", header, *CHEAP, "--key-file", world.key_file, path)
+    assert world.run("backup", path, "--header", header).status in (0, 3)
+    header.unlink()
+    return path
+
+
+def formatted_again(world: World) -> Path:
+    path = disk(world, LUKS2)
+    assert world.run("backup", path).status in (0, 3)
+    cryptsetup("luksFormat", "--type", "luks2", "--offset", "2048", *CHEAP, "--key-file", world.key_file, path)
+    return path
+
+
+def other_cipher(world: World) -> Path:
+    """A volume with a filesystem whose header says sectors of 4096 bytes while the data have such of 512."""
+    plain = bytearray(1 << 20)
+    plain[1080:1082] = b"\x53\xef"
+    tool = shutil.which("mkfs.ext4")
+    if tool is None:
+        pytest.skip("needs mkfs.ext4")
+    image = world.folder / "plain"
+    image.write_bytes(bytes(4 << 20))
+    subprocess.run([tool, "-q", "-F", image], check=True, capture_output=True)
+
+    def change(document: Json) -> None:
+        document["segments"]["0"]["sector_size"] = 4096
+
+    return disk(world, with_document(luks2_image(), change) + encrypted(image.read_bytes()))
+
+
+def mapped(data: bytes) -> Callable[[World], Path]:
+    return lambda world: disk(world, data)
+
+
+LUKS1, LUKS2 = luks1_image() + NOISE, luks2_image() + NOISE * 2
+NO_HEADER = put(LUKS2, 0, bytes(32768))
+NO_KEYSLOT = put(LUKS2, 32768, bytes(300_000))
+HEAD = 32768
+BACKUP_WAYS = ("read", "restore", "search")
+SCENES = [
+    Scene(
+        "unknown-requirement",
+        "unsupported",
+        lambda w: disk(w, with_document(luks2_image(), requires) + NOISE),
+        "takes a program which knows from-the-future",
+        ("show",),
+        ("search",),
+    ),
+    Scene(
+        "luks1-reencryption",
+        "needs-backup",
+        lambda w: disk(w, put(LUKS1, 0, b"LUKS\xde\xad")),
+        "Part of the data has the old key, part the new one",
+        ("ls", "dd", "cryptsetup reencrypt", "restore"),
+        ("search", "reencryption"),
+    ),
+    Scene(
+        "unknown-version",
+        "unsupported",
+        lambda w: disk(w, put(bytes(4 << 20), 0, b"LUKS\xba\xbe\x00\x09")),
+        "unsupported LUKS version 9",
+        ("show",),
+        ("search",),
+    ),
+    Scene(
+        "header-in-vault",
+        "needs-backup",
+        lambda w: backed_up(w, LUKS2, lambda data: put(data, 0, bytes(HEAD))),
+        "a backup of the header has that key still",
+        ("prove", "restore", "scan"),
+        BACKUP_WAYS,
+    ),
+    Scene(
+        "detached-header",
+        "needs-backup",
+        detached,
+        "written to this device it would overwrite data",
+        ("diagnose", "prove", "export", "scan"),
+        ("read", "search"),
+        never=("damaged",),
+    ),
+    Scene(
+        "header-gone-mapped",
+        "needs-key",
+        mapped(NO_HEADER),
+        "the volume is open right now",
+        ("rebuild",),
+        ("mapping", "search"),
+    ),
+    Scene(
+        "header-gone-packet",
+        "needs-key",
+        lambda w: with_packet(
+            w, LUKS2, lambda data: data[:4096] + bytes(12288) + data[16384:20480] + NO_HEADER[20480:]
+        ),
+        "an escrow packet in the vault holds the key of this volume",
+        ("diagnose", "escrow apply"),
+        ("packet", "search"),
+    ),
+    Scene("empty", "not-luks", lambda w: disk(w, b""), "", ("lsblk",), ()),
+    Scene(
+        "volume-elsewhere",
+        "not-luks",
+        lambda w: disk(w, bytes(1 << 20) + LUKS2),
+        "one begins at byte 1048576 of it",
+        ("losetup", "scan"),
+        ("search",),
+    ),
+    Scene(
+        "not-luks",
+        "not-luks",
+        lambda w: disk(w, b"text, and nothing else. " * 100_000),
+        "nothing says that one was there",
+        ("scan",),
+        ("search",),
+    ),
+    Scene(
+        "no-data-left",
+        "lost",
+        lambda w: disk(w, luks2_image()[:4096] + bytes(24 << 20)),
+        "A header backup or a key brings no data back",
+        ("list", "import", "escrow apply", "scan"),
+        ("search",),
+    ),
+    Scene(
+        "repair-not-found-yet",
+        "needs-backup",
+        lambda w: disk(w, put(put(LUKS2, 4200, b"XYZ"), 20584, b"ZYX")),
+        "'luksafe repair' searches longer",
+        ("list", "import", "escrow apply", "repair", "scan"),
+        ("search",),
+    ),
+    Scene(
+        "header-gone",
+        "needs-backup",
+        lambda w: disk(w, NO_HEADER),
+        "The vault has no backup that is known to be of this device",
+        ("list", "import", "escrow apply", "scan"),
+        ("search",),
+    ),
+    Scene(
+        "keyslots-destroyed-mapped",
+        "needs-key",
+        mapped(NO_KEYSLOT),
+        "keyslots can be made round it while it stays open",
+        ("rebuild",),
+        ("mapping", "search"),
+    ),
+    Scene(
+        "keyslots-destroyed-packet",
+        "needs-key",
+        lambda w: with_packet(w, LUKS2, lambda data: NO_KEYSLOT),
+        "whoever opens it can give the volume a passphrase",
+        ("diagnose", "escrow apply"),
+        ("packet", "search"),
+    ),
+    Scene(
+        "keyslots-destroyed",
+        "needs-backup",
+        lambda w: backed_up(w, LUKS2, lambda data: NO_KEYSLOT),
+        "which has keyslots still",
+        ("prove", "restore", "scan"),
+        BACKUP_WAYS,
+    ),
+    Scene(
+        "erased-mapped",
+        "needs-key",
+        mapped(with_document(luks2_image(), without_keyslots) + NOISE),
+        "they were erased (cryptsetup luksErase)",
+        ("rebuild",),
+        ("mapping", "search"),
+        never=("damaged", "destroyed"),
+    ),
+    Scene(
+        "erased-packet",
+        "needs-key",
+        lambda w: with_packet(w, LUKS2, lambda data: with_document(luks2_image(), without_keyslots) + NOISE),
+        "whoever opens it can give the volume a passphrase",
+        ("diagnose", "escrow apply"),
+        ("packet", "search"),
+        never=("damaged", "destroyed"),
+    ),
+    Scene(
+        "erased",
+        "needs-backup",
+        lambda w: erased(w, kept=True),
+        "If that was done on purpose, leave it so",
+        ("prove", "restore", "scan"),
+        BACKUP_WAYS,
+        never=("damaged", "destroyed"),
+    ),
+    Scene(
+        "keyslot-destroyed",
+        "needs-backup",
+        one_of_two_destroyed,
+        "Keyslot 0 is whole, as far as can be seen: its passphrase opens the volume",
+        ("prove", "backup", "import"),
+        ("passphrase",),
+        never=("was in the part that is gone", "cannot be mended"),
+    ),
+    Scene(
+        "keyslot-destroyed",
+        "needs-backup",
+        one_of_two_destroyed_but_kept,
+        "Keyslot 0 is whole, as far as can be seen: its passphrase opens the volume",
+        ("prove", "restore"),
+        ("passphrase", "read", "restore"),
+        never=("was in the part that is gone", "cannot be mended"),
+    ),
+    Scene(
+        "decrypted",
+        "not-luks",
+        lambda w: disk(w, with_document(luks2_image(), in_the_clear) + bytes(1 << 20)),
+        "Nothing is lost; there is nothing to open or to restore",
+        ("show",),
+        (),
+        never=("destroyed", "luksafe restore"),
+    ),
+    Scene(
+        "device-cut",
+        "needs-backup",
+        lambda w: disk(w, LUKS2[: 1 << 19]),
+        "what is missing are the data",
+        ("lsblk", "show"),
+        ("search",),
+    ),
+    Scene(
+        "repair-falls-short",
+        "needs-backup",
+        lambda w: disk(w, put(LUKS1, 72, b"shaX56")),
+        "hash 'shaX56' is not known here",
+        ("list", "import", "escrow apply", "scan"),
+        ("passphrase", "search"),
+    ),
+    Scene(
+        "contradicted",
+        "needs-backup",
+        lambda w: backed_up(w, LUKS1, lambda data: put(data, 106, b"\x18\x00")),
+        "it says what it cannot say",
+        ("prove", "restore", "scan"),
+        ("read", "restore", "passphrase", "search"),
+    ),
+    Scene(
+        "uuid-changed",
+        "repairable",
+        lambda w: backed_up(w, LUKS1, lambda data: put(data, 168, b"3")),
+        f"A backup in the vault knows it: {UUID}",
+        ("repair --uuid",),
+        ("read", "restore"),
+    ),
+    Scene(
+        "copies-contradict",
+        "repairable",
+        lambda w: disk(w, with_binary(luks2_image(), (1,), label="x") + NOISE),
+        "nothing on the device tells",
+        ("repair --take primary", "repair --take secondary"),
+        ("repair:primary", "repair:secondary"),
+        never=("checksums tell which copy is right",),
+    ),
+    Scene(
+        "repairable",
+        "repairable",
+        lambda w: disk(w, put(LUKS1, 0, bytes(6))),
+        "put the magic back",
+        ("repair",),
+        ("repair",),
+        never=("kept twice", "checksum"),
+    ),
+    Scene(
+        "repairable",
+        "repairable",
+        lambda w: disk(w, put(LUKS2, 0, bytes(4096))),
+        "write the primary header anew from the secondary one",
+        ("repair",),
+        ("repair",),
+    ),
+    Scene(
+        "formatted-again",
+        "needs-backup",
+        formatted_again,
+        "it is not that of the volume which this device held before",
+        ("prove", "restore", "scan"),
+        BACKUP_WAYS,
+    ),
+    Scene(
+        "wrong-parameters",
+        "needs-backup",
+        other_cipher,
+        "The key that was given is the right one",
+        ("list", "import", "escrow apply", "scan"),
+        ("passphrase",),
+        ("--key-file", "passphrase"),
+    ),
+    Scene(
+        "key-rejected",
+        "needs-key",
+        lambda w: disk(w, LUKS2),
+        "the key that was given does not open it",
+        ("diagnose", "escrow apply"),
+        ("passphrase",),
+        ("--key-file", "disk.img"),
+        never=("nothing opens it",),
+    ),
+    Scene(
+        "in-reencryption",
+        "healthy",
+        reencrypting,
+        "the header knows how far it came",
+        ("backup", "cryptsetup reencrypt", "prove"),
+        ("passphrase", "reencryption"),
+    ),
+    Scene(
+        "healthy",
+        "healthy",
+        lambda w: disk(w, LUKS2),
+        "Header and keyslots show no damage",
+        ("backup", "prove"),
+        ("passphrase",),
+        never=("damaged", "destroyed", "lost"),
+    ),
+]
+
+
+def verb_of(command: str) -> str:
+    words = [word for word in command.split() if word != "luksafe"]
+    options = {"--take", "--uuid"}
+    if words[0] in ("escrow", "cryptsetup"):
+        return " ".join(words[:2])
+    taken = [f"{a} {b}" if a == "--take" else a for a, b in zip(words, [*words[1:], ""], strict=True) if a in options]
+    return " ".join([words[0], *taken])
+
+
+def said(world: World, path: Path, scene: Scene) -> dict[str, Any]:
+    ran = world.run("diagnose", path, *scene.arguments, "--json", "--html", world.folder / "report.html")
+    return {**ran.json, "status": ran.status}
+
+
+@pytest.fixture
+def mapping_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+    yield lambda path: monkeypatch.setattr(facts, "mappings_over", lambda _: [mapping(path)])
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.code)
+def test_every_text_follows_from_the_rule_that_fired(
+    world: World, scene: Scene, mapping_of: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = scene.make(world)
+    if scene.code.endswith("-mapped"):
+        mapping_of(path)
+    if scene.code == "repair-not-found-yet":
+        monkeypatch.setattr(facts, "REPAIR_SECONDS", 0.0)
+    before = path.read_bytes()
+    diagnosis = said(world, path, scene)
+    assert (diagnosis["rule"], diagnosis["verdict"]) == (scene.code, scene.verdict)
+    assert diagnosis["status"] == {"healthy": 0, "unsupported": 13}.get(scene.verdict, 10)
+    assert tuple(dict.fromkeys(map(verb_of, diagnosis["next"])))[: len(scene.next)] == scene.next
+    report = (world.folder / "report.html").read_text()
+    assert escape(scene.says) in report
+    assert escape(diagnosis["summary"]) in report
+    if scene.verdict != "not-luks" or scene.code != "empty":
+        rescue = world.run("rescue", path, "--json").json
+        named = [way["key"] for way in rescue["ways"]]
+        keys = {key if key.startswith("repair:") else key.partition(":")[0] for key in named}
+        told = " ".join(rescue["story"])
+        if not scene.arguments:
+            assert rescue["rule"] == scene.code
+            assert scene.says in told
+            assert keys == set(scene.ways)
+            assert [way["chance"] for way in rescue["ways"]] == sorted(
+                (way["chance"] for way in rescue["ways"]), key=["very-likely", "likely", "may"].index
+            )
+        for word in scene.never:
+            assert word not in told + report.partition("</style>")[2].partition("<h2>Map")[0], word
+    checked = world.run("check", path)
+    if scene.verdict not in ("healthy", "not-luks"):
+        assert checked.status == 10
+    assert path.read_bytes() == before
+
+
+def test_the_table_of_the_specification_is_the_code() -> None:
+    text = (ROOT / "spec" / "diagnosis.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| `([a-z0-9-]+)` \| (.+) \| `([a-z-]+)` \|$", text, re.MULTILINE)
+    assert [(int(n), code, seen, verdict) for n, code, seen, verdict in rows] == [
+        (number, rule.code, rule.seen, rule.verdict.value) for number, rule in enumerate(RULES, 1)
+    ]
+
+
+def test_every_rule_has_its_scene() -> None:
+    rare = {"repairable-unproven", "copies-differ", "uuid-damaged", "header-refused", "data-overwritten"}
+    assert {scene.code for scene in SCENES} | rare == {rule.code for rule in RULES}
