@@ -238,4 +238,4 @@ def test_no_backup_makes_a_device_longer_that_ends_before_its_data(world: World)
     ran = world.run("diagnose", path, "--json")
     assert ran.json["verdict"] == "needs-backup"
     assert "find the rest" in ran.json["summary"]
-    assert ran.json["next"] == ["luksafe scan DISK --table   (the whole disk: where does the partition end?)"]
+    assert ran.json["next"] == ["lsblk", f"luksafe show {path}"]
