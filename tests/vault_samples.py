@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -52,12 +53,12 @@ def record_of(**changes: Any) -> Record:
     return Record(**fields | changes)
 
 
-def make_vault(folder: Path, *stores: str, seed: str = "") -> Vault:
-    """A vault in ``folder``/home with these stores beside it, opened."""
+def make_vault(folder: Path, *stores: str, seed: str = "", foreign: Collection[str] = ()) -> Vault:
+    """A vault in ``folder``/home with these stores beside it, those in ``foreign`` not the user's own, opened."""
     random = counted(f"make{seed}")
     home = open_home(folder / "home", random, create=True)
     for name in stores:
-        add_store(home.folder, name, folder / name, random)
+        add_store(home.folder, name, folder / name, random, own=name not in foreign)
     home.close()
     return open_vault(folder, seed)
 

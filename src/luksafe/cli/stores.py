@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, global_options, plain, verb
+from luksafe.cli.prompts import ask
 from luksafe.cli.terminal import echo
 from luksafe.cli.text import count, table
+from luksafe.device.location import is_local
 from luksafe.errors import UsageError
 from luksafe.vault.backup import Backup
 from luksafe.vault.config import Config, add_store, remove_store
@@ -23,8 +26,18 @@ class _Row:
     name: str
     path: str
     here: bool
+    own: bool | None
     backups: int | None
     why: str
+
+
+_STATE_WORDS = {State.FOREIGN: "counts for nothing, as the store is not your own"}
+_OWN = {True: "yes", False: "no", None: "?"}
+_QUESTION = (
+    "{folder} {about}.\n"
+    "Is it yours alone, so that nobody else can write to it? Then proofs, undo entries and removals in it count as\n"
+    "if they were in the vault. Otherwise it keeps copies, and nothing it says is believed. [{choice}] "
+)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,12 +53,13 @@ def command(ctx: click.Context, /, **settings: object) -> None:
 def _list(app: App) -> None:
     with app.workspace().open_vault(create=True) as vault:
         rows = [_here(store, vault.backups()) for store in vault.stores]
-        rows += [_Row(away.name, away.where, False, None, away.why) for away in vault.away]
+        declared = {entry.name: entry.own for entry in vault.config.store}
+        rows += [_Row(away.name, away.where, False, declared[away.name], None, away.why) for away in vault.away]
         wanted = vault.config.copies
-    lines = [(r.name, "here" if r.here else "away", _held(r.backups), r.path, r.why) for r in rows]
+    lines = [(r.name, "here" if r.here else "away", _OWN[r.own], _held(r.backups), r.path, r.why) for r in rows]
     app.emit(
         {"stores": plain(rows), "wanted_copies": wanted},
-        lambda: table(lines, ("name", "state", "holds", "path", "")),
+        lambda: table(lines, ("name", "state", "own", "holds", "path", "")),
     )
     if len(rows) < wanted:
         app.say(f"{count(wanted, 'copy')} are wanted; next: luksafe stores add NAME DIR")
@@ -54,7 +68,7 @@ def _list(app: App) -> None:
 def _here(store: Store, backups: list[Backup]) -> _Row:
     path = str(store.folder.path) if isinstance(store, FolderStore) else ""
     held = sum(any(copy.store == store.name for copy in backup.copies) for backup in backups)
-    return _Row(store.name, path, True, held, store.damage)
+    return _Row(store.name, path, True, store.is_own, held, store.damage)
 
 
 def _held(backups: int | None) -> str:
@@ -64,20 +78,40 @@ def _held(backups: int | None) -> str:
 @verb
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path))
-def add(app: App, name: str, folder: Path) -> int:
+@click.option(
+    "--own/--not-own",
+    "own",
+    default=None,
+    help="Nobody but you writes there: what it says counts. Asked on a terminal; else yes for a local disk.",
+)
+def add(app: App, name: str, folder: Path, own: bool | None) -> int:
     """Make FOLDER (on another disk, a stick, a share) a store called NAME, and fill it."""
     workspace = app.workspace()
     with workspace.open_vault(create=True) as vault:
         _require_new(vault.config, name, folder)
-        entry = add_store(vault.home.folder, name, folder, workspace.random_bytes)
+        if own is None:
+            own = _ask_whether_own(app, folder)
+        entry = add_store(vault.home.folder, name, folder, workspace.random_bytes, own=own)
     with workspace.open_vault() as vault:
         done = vault.sync(now=workspace.now())
     copied = next((len(s.copied) for s in done.stores if s.store == name), 0)
+    kind = "a store" if entry.own else "a store that is not your own"
     app.emit(
-        {"name": entry.name, "path": entry.path, "id": entry.id, "copied": copied},
-        lambda: echo(f"{entry.name}: {entry.path} is a store now, {count(copied, 'file')} copied to it"),
+        {"name": entry.name, "path": entry.path, "id": entry.id, "own": entry.own, "copied": copied},
+        lambda: echo(f"{entry.name}: {entry.path} is {kind} now, {count(copied, 'file')} copied to it"),
     )
     return 0
+
+
+def _ask_whether_own(app: App, folder: Path) -> bool:
+    """What the user answers; without a terminal, or by the Enter key: yes for a local disk."""
+    is_default = is_local(folder.absolute())
+    if app.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return is_default
+    about = "is on a local disk" if is_default else "is a share, or on no disk that is known"
+    question = _QUESTION.format(folder=folder, about=about, choice="Y/n" if is_default else "y/N")
+    answer = ask(question).lower()
+    return answer in ("y", "yes") if answer else is_default
 
 
 def _require_new(config: Config, name: str, folder: Path) -> None:
@@ -120,7 +154,7 @@ def _print_check(report: Check) -> None:
         echo(f"{store.store}: {'level' if store.is_level else 'NOT LEVEL'}, {whole}")
         for name, state in store.files.items():
             if state is not State.INTACT:
-                echo(f"  {state.value}: {name}")
+                echo(f"  {_STATE_WORDS.get(state, state.value)}: {name}")
         for problem in store.problems:
             echo(f"  {problem.name or store.store}: {problem.text}")
         if not store.is_level:

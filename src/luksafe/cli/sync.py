@@ -23,6 +23,9 @@ def _print(done: Sync) -> None:
         echo(f"{store.store}: {_words(store)}")
         for name in store.healed:
             echo(f"  healed {name}")
+        if store.not_taken:
+            left = count(len(store.not_taken), "file")
+            echo(f"  {left} stay there alone: it is not your own store, and the others would believe them")
         for problem in store.problems:
             echo(f"  problem {problem.name}: {problem.text}")
     for away in done.away:

@@ -18,9 +18,9 @@ from luksafe.device.identity import describe
 from luksafe.errors import Refused
 from luksafe.luks.inspection import Inspection
 from luksafe.ops.restore import look_again
-from luksafe.ops.undo import CHANGED_FLAG, IN_USE_FLAG, UndoPlan, note_outcome, plan_undo
+from luksafe.ops.undo import CHANGED_FLAG, FOREIGN_FLAG, IN_USE_FLAG, UndoPlan, note_outcome, plan_undo
 from luksafe.ops.write.apply import Applied, apply
-from luksafe.ops.write.saving import find_entries
+from luksafe.ops.write.saving import find_entries, find_foreign_entries
 from luksafe.vault.undo import UndoEntry, UndoState
 
 
@@ -32,6 +32,7 @@ from luksafe.vault.undo import UndoEntry, UndoState
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
 @click.option(CHANGED_FLAG, "allow_changed", is_flag=True, help="Undo although the device changed since.")
 @click.option(IN_USE_FLAG, "allow_in_use", is_flag=True, help="The device is mounted, mapped or otherwise in use.")
+@click.option(FOREIGN_FLAG, "allow_foreign", is_flag=True, help="Use an entry of a store that is not your own.")
 def command(
     app: App,
     device: str,
@@ -41,13 +42,14 @@ def command(
     dry_run: bool,
     allow_changed: bool,
     allow_in_use: bool,
+    allow_foreign: bool,
 ) -> int:
     """Put back, byte for byte, what the last write to DEVICE replaced."""
     workspace = app.workspace()
     if only_list:
         return _list(app, device)
     planned = plan_undo(workspace, Path(device), direction="finish" if finish else "undo", entry_id=entry)
-    flags = {CHANGED_FLAG: allow_changed, IN_USE_FLAG: allow_in_use}
+    flags = {CHANGED_FLAG: allow_changed, IN_USE_FLAG: allow_in_use, FOREIGN_FLAG: allow_foreign}
     accepted = [flag for flag, is_given in flags.items() if is_given]
     if dry_run:
         app.emit(_to_json(planned), lambda: dry_run_lines(app, planned.write, accepted))
@@ -86,9 +88,15 @@ def _outcome(planned: UndoPlan, done: Applied, seen: Inspection, device: str) ->
 
 
 def _list(app: App, device: str) -> int:
-    entries = find_entries(app.workspace(), describe(device).target_key)
-    result = [{"id": e.id, "state": e.state.value, "when": e.manifest.when, "why": e.manifest.why} for e in entries]
-    rows = [(e.id, _state_words(e), e.manifest.when, e.manifest.why) for e in entries]
+    workspace, target_key = app.workspace(), describe(device).target_key
+    listed = [(entry, _state_words(entry), "") for entry in find_entries(workspace, target_key)]
+    foreign = find_foreign_entries(workspace, target_key)
+    listed += [(entry, f"only in {store}, not your own", store) for entry, store in foreign]
+    result = [
+        {"id": e.id, "state": e.state.value, "when": e.manifest.when, "why": e.manifest.why, "foreign_store": store}
+        for e, _, store in listed
+    ]
+    rows = [(e.id, state, e.manifest.when, e.manifest.why) for e, state, _ in listed]
     app.emit({"entries": result}, lambda: table(rows, ("entry", "state", "when", "what")))
     return 0
 

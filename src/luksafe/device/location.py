@@ -12,6 +12,8 @@ from luksafe.device.stack import layers_below
 from luksafe.device.sysfs import BlockNode, find_node, node_of
 
 _BTRFS = Path("/sys/fs/btrfs")
+_LOCAL_FILESYSTEMS = {"tmpfs", "ramfs", "overlay", "zfs", "bcachefs", "ubifs", "jffs2", "btrfs"}
+"""Those without a block device of their own that are on this machine all the same."""
 
 
 def is_stored_on(path: StrPath, facts: DeviceFacts) -> bool:
@@ -34,6 +36,22 @@ def shares_disk(path: StrPath, facts: DeviceFacts) -> bool:
     if node is None:
         return is_stored_on(path, facts)
     return not _disks([node, *layers_below(node)]).isdisjoint(_disks(_layers_of_path(path)))
+
+
+def is_local(path: StrPath) -> bool:
+    """Whether ``path`` lies on a disk of this machine, or in its memory; False for a share, or where nobody can tell.
+
+    Of a folder that is not there (not mounted) the next one above it that is decides.
+    """
+    there = Path(os.path.realpath(path))
+    try:
+        there = next((folder for folder in (there, *there.parents) if folder.exists()), there)
+    except OSError:
+        return False
+    if _filesystem_devices(there):
+        return True
+    mount = mount_holding(str(there))
+    return mount is not None and mount.filesystem in _LOCAL_FILESYSTEMS
 
 
 def lie_together(one: StrPath, other: StrPath) -> bool:

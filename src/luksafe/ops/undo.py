@@ -15,13 +15,14 @@ from luksafe.device.usage import find_uses
 from luksafe.errors import NotFound
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger, Phase, Write, WritePlan
-from luksafe.ops.write.saving import find_entries, mark_everywhere, read_entry
+from luksafe.ops.write.saving import find_entries, find_foreign_entries, mark_everywhere, read_entry
 from luksafe.reader import read_with_holes
 from luksafe.vault.undo import Replacement, UndoEntry, UndoState
 
 Direction = Literal["undo", "finish"]
 CHANGED_FLAG = "--allow-changed"
 IN_USE_FLAG = "--allow-in-use"
+FOREIGN_FLAG = "--allow-foreign-undo"
 _SECTOR_BYTES = 512
 
 
@@ -54,7 +55,9 @@ def plan_undo(
     Raises NotFound when there is nothing to undo.
     """
     facts = describe(device)
-    entry = _choose(find_entries(workspace, facts.target_key), facts, entry_id, direction)
+    entries = find_entries(workspace, facts.target_key)
+    foreign = _named_foreign(workspace, facts, entries, entry_id)
+    entry = foreign[0] if foreign else _choose(entries, facts, entry_id, direction)
     replacements = read_entry(workspace, entry)
     with open_source(device) as reader:
         now = [read_with_holes(reader, part.offset, len(part.old)) for part in replacements]
@@ -63,6 +66,8 @@ def plan_undo(
     dangers = [Danger("in-use", use.detail, IN_USE_FLAG) for use in find_uses(device)]
     if progress == "changed":
         dangers.append(Danger("changed-since", _changed_words(entry), CHANGED_FLAG))
+    if foreign:
+        dangers.append(Danger("foreign-undo", _foreign_words(*foreign), FOREIGN_FLAG))
     plan = WritePlan(
         purpose=direction,
         target=facts,
@@ -73,6 +78,23 @@ def plan_undo(
         uuid=str(entry.manifest.facts.get("uuid", "")),
     )
     return UndoPlan(entry, direction, plan, progress)
+
+
+def _named_foreign(
+    workspace: Workspace, facts: DeviceFacts, own: Sequence[UndoEntry], entry_id: str | None
+) -> tuple[UndoEntry, str] | None:
+    """The entry of this name, and its store, where only a store has it that is not the user's own."""
+    if entry_id is None or any(entry.id == entry_id for entry in own):
+        return None
+    found = find_foreign_entries(workspace, facts.target_key)
+    return next(((entry, store) for entry, store in found if entry.id == entry_id), None)
+
+
+def _foreign_words(entry: UndoEntry, store: str) -> str:
+    return (
+        f"undo entry {entry.id} is in the store {store} only, which is not your own: "
+        "whoever writes to it has chosen these bytes"
+    )
 
 
 def note_outcome(workspace: Workspace, plan: UndoPlan) -> None:

@@ -49,9 +49,10 @@ class Workspace:
 
     def open_vault(self, *, create: bool = False) -> Vault:
         """The vault with all its stores, to be closed (``with``). Raises NotFound when there is none yet."""
-        from luksafe.vault.vault import Vault  # costs start-up time, and `show IMAGE` needs no vault
+        from luksafe.device.location import is_local  # costs start-up time, and `show IMAGE` needs no vault
+        from luksafe.vault.vault import Vault
 
-        return Vault.open(self.vault_home, random=self.random_bytes, create=create)
+        return Vault.open(self.vault_home, random=self.random_bytes, create=create, is_local=is_local, warn=self.warn)
 
     @contextmanager
     def vault_if_readable(self) -> Iterator[Vault | None]:

@@ -30,7 +30,7 @@ def add_backup(stores: Sequence[Store], away: list[Away], record: Record, image:
     record = msgspec.structs.replace(record, id=backup_id, image_size=len(image), image_sha256=sha256)
     check_ranges(record)
     key = (record.volume, backup_id)
-    known = catalog.record(key)
+    known = catalog.own_record(key)
     record_name = Name(*key, Kind.RECORD)
     files = [(Name(*key, Kind.IMAGE), pack(image)), (record_name, catalog.good_bytes(record_name) or encode(record))]
     more = catalog.names(key, Kind.PROOF, Kind.SIGHTING)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from luksafe.errors import DamagedInput, LuksafeError, NotFound
+from luksafe.vault.adoption import may_travel
 from luksafe.vault.catalog import Catalog, Key, check_file
+from luksafe.vault.level import ignored_tombstones
 from luksafe.vault.marker import MARKER
 from luksafe.vault.name import PACKET, Kind, Name
 from luksafe.vault.record import Record
@@ -19,23 +21,25 @@ _GONE_WHEN_FORGOTTEN = (Kind.IMAGE, Kind.PROOF, *PACKET)
 def check_stores(stores: Sequence[Store]) -> list[StoreCheck]:
     """A report of each store. What one lacks is judged by what all of them hold together."""
     catalog = Catalog(stores)
-    unlisted = {problem.store for problem in catalog.problems}
+    listing = list(catalog.problems)
+    ignored = ignored_tombstones(catalog)
     reports = []
     for store in stores:
         report = StoreCheck(store.name, store.id)
-        report.problems += [problem for problem in catalog.problems if problem.store == store.name and not problem.name]
+        report.problems += [problem for problem in [*listing, *ignored] if problem.store == store.name]
         if store.damage:
             report.files[MARKER] = State.DAMAGED
             report.problems.append(Problem(store.name, MARKER, store.damage, "damaged-input", "run `luksafe sync`"))
-        if store.name not in unlisted:
-            for key in catalog.keys:
+        for key in catalog.keys:
+            if not catalog.is_unlisted(store, key[0]):
                 _check_backup(catalog, store, key, report)
+        report.files |= {str(name): State.FOREIGN for name, holders in catalog.foreign.items() if store in holders}
         reports.append(report)
     return reports
 
 
 def _check_backup(catalog: Catalog, store: Store, key: Key, report: StoreCheck) -> None:
-    record = catalog.record(key)
+    record = catalog.own_record(key)
     states = {name: _check_file(store, name, record, report) for name in _expected(catalog, store, key)}
     if catalog.is_forgotten(key):
         for name in catalog.names(key, *_GONE_WHEN_FORGOTTEN):
@@ -53,8 +57,12 @@ def _expected(catalog: Catalog, store: Store, key: Key) -> list[Name]:
         return sorted(name for name in names if name.kind not in _GONE_WHEN_FORGOTTEN)
     if not catalog.names(key, *PACKET):
         names |= {Name(*key, kind) for kind in _ESSENTIAL}
-    # a damaged tombstone is an affair of the store that has it
-    return sorted(name for name in names if name.kind is not Kind.TOMBSTONE or store in catalog.holders[name])
+    # a damaged tombstone is an affair of the store that has it, and so is what may not leave a store that is not own
+    return sorted(
+        name
+        for name in names
+        if store in catalog.holders.get(name, ()) or (name.kind is not Kind.TOMBSTONE and may_travel(catalog, name))
+    )
 
 
 def _check_file(store: Store, name: Name, record: Record | None, report: StoreCheck) -> State:

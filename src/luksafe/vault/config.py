@@ -22,11 +22,15 @@ _HEADER = "# Where luksafe keeps copies. `luksafe stores add` adds a store; comm
 
 
 class StoreEntry(msgspec.Struct, frozen=True):
-    """One configured store: what the user calls it, its folder, the id in its marker."""
+    """One configured store: what the user calls it, its folder, the id in its marker.
+
+    ``own``: whether nobody but the user writes there; None in a file from before luksafe asked (section 8).
+    """
 
     name: str
     path: str
     id: str
+    own: bool | None = None
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -41,7 +45,7 @@ def read_config(folder: Folder) -> Config:
     return _parse(folder, _text(folder))
 
 
-def add_store(folder: Folder, name: str, path: Path, random: RandomSource) -> StoreEntry:
+def add_store(folder: Folder, name: str, path: Path, random: RandomSource, *, own: bool | None = None) -> StoreEntry:
     """Make ``path`` a store, or recognise it, and configure it under ``name``; comments in the file stay.
 
     The folder above it must exist. Raises ``UsageError`` when the name, path or store is configured already.
@@ -51,8 +55,10 @@ def add_store(folder: Folder, name: str, path: Path, random: RandomSource) -> St
     path = path.absolute()
     if path == folder.path.absolute():
         raise UsageError("the vault itself is the store `home` already")
-    _parse(folder, text + _table(StoreEntry(name, str(path), "0" * 32)))  # a mistake must show before anything is made
-    entry = StoreEntry(name, str(path), make_store(path, random))
+    _parse(
+        folder, text + _table(StoreEntry(name, str(path), "0" * 32, own))
+    )  # a mistake must show before anything is made
+    entry = StoreEntry(name, str(path), make_store(path, random), own)
     if entry.id == _home_id(folder):
         raise UsageError(
             f"{path} is a copy of this vault, its marker included",
@@ -104,7 +110,7 @@ def _check(config: Config) -> None:
     for store in config.store:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", store.name) or store.name == HOME:
             raise ValueError(f"{store.name!r} cannot be the name of a store")
-        if not store.path.startswith("/"):
+        if not store.path.startswith("/") or "\0" in store.path:
             raise ValueError(f"the path of store {store.name!r} must be absolute")
         if not is_store_id(store.id):
             raise ValueError(f"the id of store {store.name!r} must be the 32 digits of its marker")
@@ -116,7 +122,8 @@ def _check(config: Config) -> None:
 
 def _table(entry: StoreEntry) -> str:
     # JSON strings without control characters beyond its escapes are TOML strings
-    lines = [f"{key} = {msgspec.json.encode(getattr(entry, key)).decode()}" for key in ("name", "path", "id")]
+    values = {key: getattr(entry, key) for key in ("name", "path", "id", "own")}
+    lines = [f"{key} = {msgspec.json.encode(value).decode()}" for key, value in values.items() if value is not None]
     return "\n[[store]]\n" + "\n".join(lines) + "\n"
 
 

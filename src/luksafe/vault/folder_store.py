@@ -17,27 +17,27 @@ from luksafe.vault.packet import MAX_SEALED_BYTES
 from luksafe.vault.trouble import explained
 
 HOME = "home"
-MAX_NAMES = 1_000_000
 
 
 class FolderStore:
     """A store in a folder, whose marker was checked. Opening one never makes it: see ``open_store``, ``open_home``."""
 
-    def __init__(self, name: str, folder: Folder, store_id: str, damage: str = "") -> None:
+    def __init__(self, name: str, folder: Folder, store_id: str, damage: str = "", *, is_own: bool = False) -> None:
         self.name = name
         self.folder = folder
         self.id = store_id
         self.damage = damage
+        self.is_own = is_own
+
+    def volumes(self) -> list[str]:
+        """The volume folders, sorted."""
+        return [folder for folder in self.folder.folders() if is_volume(folder)]
 
     def names(self, volume: str = "") -> list[Name]:
         """Every file of a known kind, sorted; of one volume folder when it is given."""
-        found: list[Name] = []
-        for folder in [volume] if volume else filter(is_volume, self.folder.folders()):
-            names = (parse_name(f"{folder}/{file}") for file in self.folder.files(folder))
-            found += [name for name in names if name]
-            if len(found) > MAX_NAMES:
-                raise StoreError(f"{self.folder.path} holds more than {MAX_NAMES} files", code="store")
-        return sorted(found)
+        folders = [volume] if volume else self.volumes()
+        names = (parse_name(f"{folder}/{file}") for folder in folders for file in self.folder.files(folder))
+        return sorted(name for name in names if name)
 
     def strays(self, volume: str) -> dict[str, str]:
         """Leftovers, files set aside and files of unknown kinds in a volume folder: their names, and whose they are."""
@@ -68,15 +68,14 @@ class FolderStore:
 
     def clean(self, now_seconds: float) -> list[str]:
         """Remove leftovers of killed writers older than a day; gives their names."""
-        volumes = [folder for folder in self.folder.folders() if is_volume(folder)]
-        return [name for folder in ["", *volumes] for name in self.folder.clean(folder, now_seconds)]
+        return [name for folder in ["", *self.volumes()] for name in self.folder.clean(folder, now_seconds)]
 
     def close(self) -> None:
         """Let go of the folder, so that it can be unmounted."""
         self.folder.close()
 
 
-def open_store(name: str, path: Path, store_id: str, random: RandomSource) -> FolderStore:
+def open_store(name: str, path: Path, store_id: str, random: RandomSource, *, is_own: bool = False) -> FolderStore:
     """The store that the configuration names. Raises ``StoreError`` when it is away, ``Unsupported`` when too new."""
     folder = Folder(path, random)
     try:
@@ -88,14 +87,14 @@ def open_store(name: str, path: Path, store_id: str, random: RandomSource) -> Fo
             hint="mount it, then run the same command again",
         ) from error
     except DamagedInput as error:
-        return FolderStore(name, folder, store_id, str(error))
+        return FolderStore(name, folder, store_id, str(error), is_own=is_own)
     if marker.store != store_id:
         raise StoreError(
             f"{path} holds another store ({marker.store[:8]}…) than {name} ({store_id[:8]}…)",
             code="store-away",
             hint=f"mount {name} there, or add the other one under a name of its own: `luksafe stores add`",
         )
-    return FolderStore(name, folder, store_id)
+    return FolderStore(name, folder, store_id, is_own=is_own)
 
 
 def open_home(path: Path, random: RandomSource, *, create: bool) -> FolderStore:
@@ -115,9 +114,9 @@ def open_home(path: Path, random: RandomSource, *, create: bool) -> FolderStore:
     else:
         raise NotFound(f"there is no vault at {path}", hint="make one: `luksafe backup DEVICE`")
     try:
-        return FolderStore(HOME, folder, read_marker(folder).store)
+        return FolderStore(HOME, folder, read_marker(folder).store, is_own=True)
     except (NotFound, DamagedInput) as error:
-        home = FolderStore(HOME, folder, random(16).hex(), str(error))
+        home = FolderStore(HOME, folder, random(16).hex(), str(error), is_own=True)
     if not home.names() and MARKER not in folder.files():
         raise NotFound(f"{path} holds no vault", hint="make one: `luksafe backup DEVICE`")
     return home

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from luksafe.errors import LuksafeError, StoreError
+from luksafe.vault.adoption import may_travel
 from luksafe.vault.catalog import Catalog, Key, check_file
 from luksafe.vault.marker import MARKER
 from luksafe.vault.name import PACKET, Kind, Name
-from luksafe.vault.put import bury, put
+from luksafe.vault.put import NEVER_AGAIN, bury, put
 from luksafe.vault.record import Record
 from luksafe.vault.report import Problem, StoreSync
 from luksafe.vault.store import Store
@@ -23,8 +24,8 @@ _HISTORY = (Kind.SIGHTING, Kind.RECORD)
 class Levelling:
     """One run over the stores that are here. A store that fails to take a file gets no more in this run."""
 
-    def __init__(self, stores: Sequence[Store]) -> None:
-        self.catalog = Catalog(stores)
+    def __init__(self, stores: Sequence[Store], held_away: Collection[str] = ()) -> None:
+        self.catalog = Catalog(stores, held_away=held_away)
         self.differing: list[str] = []
         self.reports = {store.name: StoreSync(store.name, store.id) for store in stores}
         self._stores = list(stores)
@@ -40,8 +41,13 @@ class Levelling:
         buried = {key for key in self.catalog.keys if self.catalog.is_forgotten(key)}
         for key in sorted(buried):
             self._forget(key)
+        for problem in ignored_tombstones(self.catalog):
+            self.reports[problem.store].problems.append(problem)
+        for name, holders in self.catalog.foreign.items():
+            for store in holders:
+                self.reports[store.name].not_taken.append(str(name))
         for key in self.catalog.keys:
-            record = self.catalog.record(key)
+            record = self.catalog.own_record(key)
             for kind in _HISTORY if key in buried else _ORDER:
                 for name in self.catalog.names(key, kind):
                     self._spread(name, record)
@@ -62,12 +68,12 @@ class Levelling:
         tombstone = Name(*key, Kind.TOMBSTONE)
         data = self._read_copies(tombstone, None)[1] or b""
         for store in self._usable() if data else []:
-            with suppress(StoreError):  # of a full store: what goes now makes room
+            with suppress(LuksafeError):  # of a full store: what goes now makes room
                 self._put(store, tombstone, data, None)
             try:
                 self.reports[store.name].removed += bury(store, key)
                 self._put(store, tombstone, data, None)
-            except StoreError as error:
+            except LuksafeError as error:
                 self._fail(Problem.of(store.name, tombstone, error))
 
     def _spread(self, name: Name, record: Record | None) -> None:
@@ -75,10 +81,15 @@ class Levelling:
         good, data = self._read_copies(name, record)
         if data is None:
             return
+        if not may_travel(self.catalog, name):
+            for holder in good:
+                self._whole[holder].add(name)
+                self.reports[holder].not_taken.append(str(name))
+            return
         for store in self._stores:
             if store.name in good:
                 self._whole[store.name].add(name)
-            elif store.name not in self._failed:
+            elif store.name not in self._failed and not _is_refused(self.catalog, store, name):
                 try:
                     self._put(store, name, data, record)
                     self._whole[store.name].add(name)
@@ -127,3 +138,24 @@ class Levelling:
         self.reports[problem.store].problems.append(problem)
         if problem.code != "forgotten":
             self._failed.add(problem.store)
+
+
+def ignored_tombstones(catalog: Catalog) -> list[Problem]:
+    """A problem for each tombstone of a live backup that counts for nothing: only stores that are not own have it."""
+    return [
+        Problem(
+            store.name,
+            str(name),
+            f"says that {name.id[:12]} was forgotten; that counts for nothing, as {store.name} is not your own store",
+            "foreign-tombstone",
+        )
+        for name, holders in sorted(catalog.foreign.items())
+        if name.kind is Kind.TOMBSTONE
+        for store in holders
+    ]
+
+
+def _is_refused(catalog: Catalog, store: Store, name: Name) -> bool:
+    """Whether a store has a tombstone of its own, reported already, and so takes no image or packet."""
+    tombstone = Name(name.volume, name.id, Kind.TOMBSTONE)
+    return name.kind in NEVER_AGAIN and store in catalog.foreign.get(tombstone, ())

@@ -11,7 +11,7 @@ from luksafe.vault.record import Record
 from luksafe.vault.store import Store
 
 _BURIED = (Kind.IMAGE, Kind.PROOF, *PACKET)
-_NEVER_AGAIN = (Kind.IMAGE, *SEALED)
+NEVER_AGAIN = (Kind.IMAGE, *SEALED)
 """What a store with a tombstone of it does not take again."""
 
 
@@ -28,11 +28,12 @@ def put(store: Store, name: Name, data: bytes, record: Record | None) -> Placed:
 
     A damaged one is set aside first, never lost. ``record`` says what an image must be.
     """
-    if name.kind in _NEVER_AGAIN and _has_tombstone(store, name):
+    if name.kind in NEVER_AGAIN and _has_tombstone(store, name):
+        again = f"repeat `luksafe forget {name.id}`, or back up again under a new id"
         raise StoreError(
             f"{store.name} holds a tombstone of {name.id}, perhaps a damaged one, and is not given it again",
             code="forgotten",
-            hint=f"repeat `luksafe forget {name.id}`, or back up again under a new id",
+            hint=again if store.is_own else "see what else somebody wrote there: luksafe stores check",
         )
     aside = ""
     while not store.create(name, data):
@@ -45,7 +46,7 @@ def put(store: Store, name: Name, data: bytes, record: Record | None) -> Placed:
             if error.code not in ("damaged-input", "store-failing"):
                 raise
             aside = store.set_aside(name)
-    if name.kind in _NEVER_AGAIN and _has_tombstone(store, name):
+    if name.kind in NEVER_AGAIN and _has_tombstone(store, name):
         store.remove(name)  # somebody forgot it meanwhile; either he removes the image, or we do
         raise StoreError(f"{name.id} was forgotten meanwhile", code="forgotten")
     return Placed(True, aside)

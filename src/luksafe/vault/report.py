@@ -18,6 +18,8 @@ class State(StrEnum):
     UNREADABLE = "unreadable"
     FORGOTTEN = "forgotten"
     """It belongs to a forgotten backup and should be gone."""
+    FOREIGN = "foreign"
+    """A proof, sighting or tombstone that counts for nothing: no own store has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class StoreCheck:
     @property
     def is_level(self) -> bool:
         """Whether the store holds all that it should, whole, and nothing that was forgotten."""
-        return not self.problems and set(self.files.values()) <= {State.INTACT}
+        return not self.problems and set(self.files.values()) <= {State.INTACT, State.FOREIGN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,10 @@ class Check:
 
 @dataclass(slots=True)
 class StoreSync:
-    """What was done to one store: the names of files, and as ``intact`` the ids of the backups that are whole there."""
+    """What was done to one store: the names of files, and as ``intact`` the ids of the backups that are whole there.
+
+    ``not_taken``: what stays in this store, which is not own, because other stores would trust it more.
+    """
 
     store: str
     id: str
@@ -118,6 +123,7 @@ class StoreSync:
     removed: list[str] = field(default_factory=list)
     intact: list[str] = field(default_factory=list)
     cleaned: list[str] = field(default_factory=list)
+    not_taken: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 

@@ -49,6 +49,8 @@ def _current(catalog: Catalog, folder: str) -> list[Key]:
 def _only(catalog: Catalog, text: str, keys: list[Key], folder: str = "") -> Key:
     """The single key of ``keys``, or the error that says why there is none."""
     usable = [key for key in keys if not catalog.is_forgotten(key)]
+    if len(usable) > 1:  # what somebody else planted under a like name is not in the way
+        usable = [key for key in usable if not catalog.is_foreign_only(key)] or usable
     if len(usable) == 1:
         return usable[0]
     if usable:

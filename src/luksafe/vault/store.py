@@ -28,6 +28,15 @@ class Store(Protocol):
         """What is wrong with its marker; empty when nothing is."""
         ...
 
+    @property
+    def is_own(self) -> bool:
+        """Whether what only the user may say (proofs, sightings, tombstones) counts when it says it."""
+        ...
+
+    def volumes(self) -> list[str]:
+        """The volume folders, sorted."""
+        ...
+
     def names(self, volume: str = "") -> list[Name]:
         """Every file of a known kind, sorted; of one volume folder when it is given."""
         ...

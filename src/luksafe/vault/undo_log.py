@@ -144,7 +144,13 @@ class UndoLog:
         except (DamagedInput, UsageError, StoreError) as error:
             self.problems.append(Problem.of(str(self._folder.path), name, error))
             return []
-        return [UndoEntry(manifest, self._states(entry_id))] if target in (None, manifest.target) else []
+        if target not in (None, manifest.target):
+            return []
+        try:
+            return [UndoEntry(manifest, self._states(entry_id))]
+        except StoreError as error:  # what became of it is not known here; the second place may know
+            self.problems.append(Problem.of(str(self._folder.path), f"{_TOP}/{entry_id}", error))
+            return [UndoEntry(manifest)]
 
     def _states(self, entry_id: str) -> tuple[UndoState, ...]:
         """What the marks say, in their order. A damaged one says nothing: then the target must be looked at."""

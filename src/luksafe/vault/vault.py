@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,31 +39,63 @@ class Image:
     problems: list[Problem]
 
 
+def _say_nothing(text: str) -> None:
+    """Where nobody listens."""
+
+
+def _cannot_tell(path: Path) -> bool:
+    """Where nobody says which folders are on local disks, none is."""
+    return False
+
+
 class Vault:
     """The home and the stores that are here now; ``away`` are those that are not. Close it, or use ``with``."""
 
-    def __init__(self, home: FolderStore, stores: Sequence[Store], away: Sequence[Away], config: Config) -> None:
+    def __init__(
+        self,
+        home: FolderStore,
+        stores: Sequence[Store],
+        away: Sequence[Away],
+        config: Config,
+        warn: Callable[[str], None] = _say_nothing,
+    ) -> None:
         self.home = home
         self.stores: list[Store] = [home, *stores]
         self.away = list(away)
         self.config = config
+        self._warn = warn
+        self._told: set[str] = set()
+        self._held_away = {each for store in away for each in read_seen(home.folder, store.id).intact}
 
     @classmethod
-    def open(cls, path: Path, *, random: RandomSource, create: bool = False) -> Self:
+    def open(
+        cls,
+        path: Path,
+        *,
+        random: RandomSource,
+        create: bool = False,
+        is_local: Callable[[Path], bool] = _cannot_tell,
+        warn: Callable[[str], None] = _say_nothing,
+    ) -> Self:
         """Open the vault at ``path`` with all its stores; with ``create`` it is made when absent.
 
-        Raises ``NotFound``, ``UsageError`` for a wrong configuration, ``Unsupported``, ``StoreError``.
+        ``is_local`` decides which stores are own where the configuration does not say; ``warn`` hears of stores that
+        fail. Raises ``NotFound``, ``UsageError`` for a wrong configuration, ``Unsupported``, ``StoreError``.
         """
         home = open_home(path, random, create=create)
         config = read_config(home.folder)
         stores: list[Store] = []
         away: list[Away] = []
         for entry in config.store:
+            where = Path(entry.path)
             try:
-                stores.append(open_store(entry.name, Path(entry.path), entry.id, random))
+                is_own = is_local(where) if entry.own is None else entry.own
+                stores.append(open_store(entry.name, where, entry.id, random, is_own=is_own))
             except (StoreError, Unsupported) as error:
                 away.append(Away(entry.name, entry.id, entry.path, str(error), error.hint))
-        return cls(home, stores, away, config)
+                if error.code != "store-away":
+                    warn(f"going on without the store {entry.name}: {error}")
+        return cls(home, stores, away, config, warn)
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +110,7 @@ class Vault:
 
     def backups(self, uuid: str | None = None, *, with_forgotten: bool = False) -> list[Backup]:
         """The backups of a volume or of all, in the order of volume and id."""
-        catalog = Catalog(self.stores, volume_folder(uuid) if uuid is not None else "")
+        catalog = self._catalog(volume_folder(uuid) if uuid is not None else "")
         seen = self._seen()
         keys = [key for key in catalog.keys if with_forgotten or not catalog.is_forgotten(key)]
         found = [self._backup(catalog, key, seen) for key in keys if catalog.names(key, Kind.RECORD, Kind.IMAGE)]
@@ -97,26 +129,26 @@ class Vault:
         folder = volume_folder(uuid)
         if folder == NO_UUID:
             return Lineage([], [backup.id for backup in self.current(uuid)])
-        return Catalog(self.stores, folder).lineage(folder)
+        return self._catalog(folder).lineage(folder)
 
     def resolve(self, text: str) -> Backup:
         """The one backup that ``text`` names: id or its beginning, ``UUID``, ``UUID@id``, label.
 
         Raises ``NotFound``; ``UsageError`` that lists the candidates when several fit.
         """
-        catalog = Catalog(self.stores)
+        catalog = self._catalog()
         return self._backup(catalog, resolve(catalog, text), self._seen())
 
     def image(self, backup_id: str) -> Image:
         """The image of a backup, verified; from another store when the first copy is damaged. Raises ``NotFound``,
         ``DamagedInput`` when no good copy is here."""
-        catalog = Catalog(self.stores)
+        catalog = self._catalog()
         data, store = catalog.image(self._live_key(catalog, backup_id))
         return Image(data, store.name, catalog.problems)
 
     def proofs(self, backup_id: str) -> list[Proof]:
         """The proofs of a backup, oldest first."""
-        catalog = Catalog(self.stores)
+        catalog = self._catalog()
         return catalog.proofs(self._key(catalog, backup_id))
 
     def add(self, record: Record, image: bytes, *, now: datetime, again: bool = False) -> Added:
@@ -128,7 +160,7 @@ class Vault:
 
     def add_proof(self, proof: Proof) -> list[Problem]:
         """Store a proof of a backup or packet in every store that is here. Raises ``NotFound``, ``StoreError``."""
-        catalog = Catalog(self.stores)
+        catalog = self._catalog()
         volume, backup_id = self._live_key(catalog, proof.id)
         data = encode(proof)
         name = Name(volume, backup_id, Kind.PROOF, tag_of(data))
@@ -136,7 +168,7 @@ class Vault:
 
     def packets(self, uuid: str | None = None) -> list[StoredPacket]:
         """The escrow packets of a volume or of all, without those that were forgotten."""
-        return list_packets(Catalog(self.stores, volume_folder(uuid) if uuid is not None else ""))
+        return list_packets(self._catalog(volume_folder(uuid) if uuid is not None else ""))
 
     def add_packet(self, uuid: str, packet: PacketFiles) -> Added:
         """Store an escrow packet in every store that is here; see ``packets.add_packet``."""
@@ -144,13 +176,13 @@ class Vault:
 
     def forget(self, backup_id: str, why: str, *, now: datetime, host: str = "") -> Forgotten:
         """Remove a backup or a packet with a tombstone; see ``forget.forget_backup``."""
-        key = self._key(Catalog(self.stores), backup_id)
+        key = self._key(self._catalog(), backup_id)
         tombstone = Tombstone(id=backup_id, when=timestamp(now), why=why, host=host)
         return forget_backup(self.stores, self.away, key, tombstone)
 
     def sync(self, *, now: datetime) -> Sync:
         """Bring all stores that are here level; see ``level.Levelling``."""
-        levelling = Levelling(self.stores)
+        levelling = Levelling(self.stores, self._held_away)
         levelling.run(now.timestamp())
         for report in levelling.reports.values():
             self._remember(report.store, now, report.intact, everything=not report.problems)
@@ -173,11 +205,21 @@ class Vault:
         copies += [Copy(s.name, False, seen[s.name].intact[key[1]]) for s in self.away if key[1] in seen[s.name].intact]
         return Backup(
             record=catalog.record(key) or stand_in(key),
+            is_foreign=catalog.is_foreign_only(key),
             is_current=key[1] in catalog.lineage(key[0]).current,
             tombstone=catalog.tombstone(key),
             proofs=catalog.proofs(key),
             copies=copies,
         )
+
+    def _catalog(self, volume: str = "") -> Catalog:
+        return Catalog(self.stores, volume, held_away=self._held_away, report=self._tell)
+
+    def _tell(self, problem: Problem) -> None:
+        """A store that fails is worth a warning where another one helps out; a damaged file is found by ``check``."""
+        if problem.code.startswith("store") and problem.store not in self._told:
+            self._told.add(problem.store)
+            self._warn(f"going on without some of the store {problem.store}: {problem.text}")
 
     def _key(self, catalog: Catalog, backup_id: str) -> Key:
         keys = [key for key in catalog.keys if key[1] == backup_id]

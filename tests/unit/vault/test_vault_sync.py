@@ -274,7 +274,7 @@ def test_a_damaged_memory_is_no_memory(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vault, _ = filled(tmp_path, "usb")
     with vault:
-        monkeypatch.setattr("luksafe.vault.folder_store.MAX_NAMES", 5)
+        monkeypatch.setattr("luksafe.vault.catalog.MAX_NAMES", 5)
         before = files_of(tmp_path)
         for report in synced(vault).values():
             assert "more than 5 files" in report.problems[0].text

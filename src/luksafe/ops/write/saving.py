@@ -28,62 +28,109 @@ class Saved:
     places: tuple[Path, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder that may hold undo entries; those in a store that is not the user's own (its name) count for nothing."""
+
+    folder: Path
+    log: UndoLog
+    foreign_store: str = ""
+
+
 def save_everywhere(plan: WritePlan, workspace: Workspace) -> Saved:
-    """Keep what the plan replaces in the vault and one more place, not on the target. Raises Refused, StoreError."""
-    replacements = sorted((Replacement(w.offset, w.old, w.new) for w in plan.writes), key=lambda r: r.offset)
+    """Keep what the plan replaces in two places that are not on the target, own ones first. Raises Refused.
+
+    A place that fails is passed over with a warning while others will do.
+    """
     with open_places(workspace, create=True) as places:
-        usable = [(folder, log) for folder, log in places if not is_stored_on(folder, plan.target)]
-        if not usable:
+        usable = [place for place in places if not is_stored_on(place.folder, plan.target)]
+        if not any(not place.foreign_store for place in usable):
             raise Refused(
                 "the only places to save what is there now lie on the device itself",
                 code="no-undo-place",
                 hint="name a vault on another disk: --vault DIR",
             )
-        (first_folder, first), *others = usable
-        entry = first.save(
-            plan.target.target_key,
-            replacements,
-            now=workspace.now(),
-            token=workspace.random_bytes(4).hex(),
-            why=f"{plan.purpose} {plan.source}".strip(),
-            facts=_facts(plan),
-        )
-        kept = [first_folder]
-        for folder, log in others:
-            if len(kept) < WANTED_PLACES:
-                with suppress(StoreError):
-                    log.copy(entry, first)
-                    kept.append(folder)
-        if len(kept) < WANTED_PLACES:
-            first.remove(entry.id)  # nothing will be written: it must not look like a write that was interrupted
-    if len(kept) < WANTED_PLACES:
+        entry, kept, problems = _keep(usable, plan, workspace)
+        if entry is not None and len(kept) < WANTED_PLACES:
+            kept[0].log.remove(entry.id)  # nothing will be written: it must not look like a write that was interrupted
+    if entry is None or len(kept) < WANTED_PLACES:
+        where = f"in one place only ({kept[0].folder})" if kept else "nowhere"
         raise Refused(
-            f"what is there now could be saved in one place only ({kept[0]}), not in two",
+            f"what is there now could be saved {where}, not in two" + "".join(f"; {text}" for text in problems),
             code="no-undo-place",
             hint="add a store on another disk: luksafe stores add NAME DIR",
         )
-    return Saved(entry, tuple(kept))
+    for text in problems:
+        workspace.warn(f"undo entry {entry.id} is not kept everywhere: {text}")
+    return Saved(entry, tuple(place.folder for place in kept))
+
+
+def _keep(
+    places: Sequence[Place], plan: WritePlan, workspace: Workspace
+) -> tuple[UndoEntry | None, list[Place], list[str]]:
+    """The entry, the first places that took it, as many as are wanted, and what went wrong in those before."""
+    replacements = sorted((Replacement(w.offset, w.old, w.new) for w in plan.writes), key=lambda r: r.offset)
+    entry: UndoEntry | None = None
+    kept: list[Place] = []
+    problems: list[str] = []
+    for place in places:
+        if len(kept) == WANTED_PLACES:
+            break
+        try:
+            if entry is not None:
+                place.log.copy(entry, kept[0].log)
+            elif not place.foreign_store:
+                entry = _save(place.log, plan, replacements, workspace)
+            else:
+                break  # the first place is the one that counts
+            kept.append(place)
+        except LuksafeError as problem:
+            problems.append(str(problem))
+    return entry, kept, problems
+
+
+def _save(log: UndoLog, plan: WritePlan, replacements: Sequence[Replacement], workspace: Workspace) -> UndoEntry:
+    return log.save(
+        plan.target.target_key,
+        replacements,
+        now=workspace.now(),
+        token=workspace.random_bytes(4).hex(),
+        why=f"{plan.purpose} {plan.source}".strip(),
+        facts=_facts(plan),
+    )
 
 
 def mark_everywhere(entry_id: str, target_key: str, state: UndoState, workspace: Workspace) -> None:
     """Note in every place that is here now what became of an entry; a place that fails keeps its older note."""
     with open_places(workspace) as places:
-        for _, log in places:
-            for entry in log.entries(target_key):
+        for place in places:
+            for entry in _entries(place, target_key, workspace):
                 if entry.id == entry_id and entry.state is not state:
                     with suppress(Busy, StoreError):
-                        log.mark(entry, state, now=workspace.now())
+                        place.log.mark(entry, state, now=workspace.now())
 
 
 def find_entries(workspace: Workspace, target_key: str) -> list[UndoEntry]:
-    """The entries of a target from all places, latest first, each once with the furthest state that any place noted."""
+    """The entries of a target from all places that count, latest first, each once, with the furthest state noted."""
     found: dict[str, UndoEntry] = {}
     with open_places(workspace) as places:
-        for _, log in places:
-            for entry in log.entries(target_key):
+        for place in places:
+            for entry in _entries(place, target_key, workspace) if not place.foreign_store else ():
                 known = found.get(entry.id)
                 if known is None or len(entry.states) > len(known.states):
                     found[entry.id] = entry
+    return [found[entry_id] for entry_id in sorted(found, reverse=True)]
+
+
+def find_foreign_entries(workspace: Workspace, target_key: str) -> list[tuple[UndoEntry, str]]:
+    """The entries that only stores have which are not the user's own, and the store of each; latest first."""
+    known = {entry.id for entry in find_entries(workspace, target_key)}
+    found: dict[str, tuple[UndoEntry, str]] = {}
+    with open_places(workspace) as places:
+        for place in places:
+            for entry in _entries(place, target_key, workspace) if place.foreign_store else ():
+                if entry.id not in known:
+                    found.setdefault(entry.id, (entry, place.foreign_store))
     return [found[entry_id] for entry_id in sorted(found, reverse=True)]
 
 
@@ -91,25 +138,41 @@ def read_entry(workspace: Workspace, entry: UndoEntry) -> list[Replacement]:
     """Both contents of an entry, from the first place where they are whole. Raises StoreError when none is."""
     problems = []
     with open_places(workspace) as places:
-        for _, log in places:
+        for place in places:
             try:
-                return log.read(entry)
+                return place.log.read(entry)
             except LuksafeError as problem:
                 problems.append(str(problem))
     raise StoreError(f"no whole copy of undo entry {entry.id}: {'; '.join(problems)}", hint="connect the other stores")
 
 
-@contextmanager
-def open_places(workspace: Workspace, *, create: bool = False) -> Iterator[Sequence[tuple[Path, UndoLog]]]:
-    """The undo logs: of the vault, of every store that is here, and of the user's state folder.
+def _entries(place: Place, target_key: str, workspace: Workspace) -> list[UndoEntry]:
+    """The entries of a target in one place; none, with a warning, where that cannot be told."""
+    try:
+        entries = place.log.entries(target_key)
+    except LuksafeError as error:
+        workspace.warn(f"going on without the undo entries in {place.folder}: {error}")
+        return []
+    for problem in place.log.problems:
+        workspace.warn(f"an undo entry cannot be read: {problem.store}/{problem.name}: {problem.text}")
+    return entries
 
-    Without a vault that can be read the last one is left; with ``create``, for a write, that raises.
+
+@contextmanager
+def open_places(workspace: Workspace, *, create: bool = False) -> Iterator[Sequence[Place]]:
+    """The undo logs: of the vault, of own stores that are here, of the user's state folder, then of stores not own.
+
+    Without a vault that can be read the state folder is left; with ``create``, for a write, that raises.
     """
     with workspace.open_vault(create=True) if create else workspace.vault_if_readable() as vault:
-        folders = [store.folder for store in vault.stores if isinstance(store, FolderStore)] if vault else []
+        stores = [store for store in vault.stores if isinstance(store, FolderStore)] if vault else []
         extra = _state_folder(workspace, create=create)
+        own = [store.folder for store in stores if store.is_own]
+        places = [Place(folder.path, UndoLog(folder)) for folder in ([*own, extra] if extra else own)]
+        foreign = [store for store in stores if not store.is_own]
+        places += [Place(store.folder.path, UndoLog(store.folder), store.name) for store in foreign]
         try:
-            yield [(folder.path, UndoLog(folder)) for folder in ([*folders, extra] if extra else folders)]
+            yield places
         finally:
             if extra:
                 extra.close()
