@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 JSON_OUTPUT = (ROOT / "spec" / "json-output.md").read_text("utf-8")
 EXIT_CODES = (ROOT / "spec" / "exit-codes.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
-FLAGS = {*restore_plan.FLAG_HELP, *rebuild_plan.FLAG_HELP, *repair.FLAG_HELP, undo.CHANGED_FLAG}
+FLAGS = {*restore_plan.FLAG_HELP, *rebuild_plan.FLAG_HELP, *repair.FLAG_HELP, undo.CHANGED_FLAG, undo.FOREIGN_FLAG}
 
 
 @cache

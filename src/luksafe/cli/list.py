@@ -65,6 +65,7 @@ def to_json(backup: Backup) -> Json:
         "proven": backup.proofs[-1].when if backup.proofs else "",
         "proofs": [{"when": p.when, "method": p.method} for p in backup.proofs],
         "current": backup.is_current,
+        "foreign": backup.is_foreign,
         "forgotten": backup.tombstone.when if backup.tombstone else "",
     }
 
@@ -132,7 +133,8 @@ def _print_packets(packets: Sequence[PacketSummary], uuid: str, now: datetime) -
 
 def _row(app: App, backup: Backup, wanted: int, now: datetime) -> tuple[str, ...]:
     record = backup.record
-    state = "forgotten" if backup.tombstone else "current" if backup.is_current else "older"
+    other = "not own" if backup.is_foreign else "older"
+    state = "forgotten" if backup.tombstone else "current" if backup.is_current else other
     taken = age_of(record.created, now)
     proven = age_of(backup.proofs[-1].when, now) if backup.proofs else "never"
     slots = ",".join(str(slot["slot"]) for slot in _active(backup)) or "-"

@@ -106,12 +106,16 @@ def add(app: App, name: str, folder: Path, own: bool | None) -> int:
 def _ask_whether_own(app: App, folder: Path) -> bool:
     """What the user answers; without a terminal, or by the Enter key: yes for a local disk."""
     is_default = is_local(folder.absolute())
-    if app.yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _can_ask(app):
         return is_default
     about = "is on a local disk" if is_default else "is a share, or on no disk that is known"
     question = _QUESTION.format(folder=folder, about=about, choice="Y/n" if is_default else "y/N")
     answer = ask(question).lower()
     return answer in ("y", "yes") if answer else is_default
+
+
+def _can_ask(app: App) -> bool:
+    return not app.yes and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _require_new(config: Config, name: str, folder: Path) -> None:

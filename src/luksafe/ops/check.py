@@ -145,9 +145,10 @@ def _stale_packets(packets: Sequence[PacketSummary], device: str) -> Iterator[Re
 
 def backups_of_device(vault: Vault, facts: DeviceFacts) -> list[Backup]:
     """The current backups that were taken of this very device: for when its header is gone."""
-    return [
+    found = [
         b for b in vault.backups() if b.is_current and b.record.device.partition.get("target_key") == facts.target_key
     ]
+    return [b for b in found if not b.is_foreign] or found  # anybody can write the name of a device into a record
 
 
 def _device_reasons(
@@ -261,6 +262,9 @@ def _store_reasons(stores: Check) -> Iterator[Reason]:
     for report in stores.stores:
         for problem in report.problems:
             name = f"{problem.store}: {problem.name}: " if problem.name else f"{problem.store}: "
-            yield Reason("store-damaged", f"{name}{problem.text}", "luksafe sync")
+            if problem.code == "foreign-tombstone":
+                yield Reason("foreign-tombstone", f"{name}{problem.text}", "luksafe stores check")
+            else:
+                yield Reason("store-damaged", f"{name}{problem.text}", "luksafe sync")
     for away in stores.away:
         yield Reason("store-away", f"{away.name} ({away.where}) is not here: {away.why}", "luksafe sync")

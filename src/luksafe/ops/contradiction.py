@@ -59,7 +59,9 @@ def proven_keyslots(proofs: Sequence[Proof]) -> frozenset[int]:
 
 def find_witnesses(vault: Vault, uuid: str) -> list[Witness]:
     """The backups of a volume that can be read, proven ones first, then current ones."""
-    ranked = sorted(vault.backups(uuid), key=lambda b: (not b.proofs, not b.is_current)) if uuid else []
+    known = vault.backups(uuid) if uuid else []
+    own = [backup for backup in known if not backup.is_foreign] or known
+    ranked = sorted(own, key=lambda b: (not b.proofs, not b.is_current))
     return [
         Witness(found.backup.id, found.reader, found.header, proven_keyslots(found.backup.proofs))
         for found in stored_headers(vault, ranked[:MOST_WITNESSES])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from luksafe.errors import DamagedInput, NotFound, StoreError
+from luksafe.errors import DamagedInput, LuksafeError, NotFound, StoreError
 from luksafe.vault.catalog import Key, check_file
 from luksafe.vault.name import PACKET, SEALED, Kind, Name
 from luksafe.vault.record import Record
@@ -29,6 +29,8 @@ def put(store: Store, name: Name, data: bytes, record: Record | None) -> Placed:
     A damaged one is set aside first, never lost. ``record`` says what an image must be.
     """
     if name.kind in NEVER_AGAIN and _has_tombstone(store, name):
+        if not store.is_own and _is_good(store, name, record):
+            return Placed(False)
         again = f"repeat `luksafe forget {name.id}`, or back up again under a new id"
         raise StoreError(
             f"{store.name} holds a tombstone of {name.id}, perhaps a damaged one, and is not given it again",
@@ -58,6 +60,14 @@ def bury(store: Store, key: Key) -> list[str]:
     names = [str(name) for name in store.names(volume) if name.id == backup_id and name.kind in _BURIED]
     names += [name for name, owner in store.strays(volume).items() if owner == backup_id]
     return [name for name in names if store.remove(name)]
+
+
+def _is_good(store: Store, name: Name, record: Record | None) -> bool:
+    try:
+        check_file(name, store.read(name), record)
+    except LuksafeError:
+        return False
+    return True
 
 
 def _has_tombstone(store: Store, name: Name) -> bool:
