@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from generators.headers import UUID, luks1_image, luks2_image, with_binary, with_document
+from generators.headers import UUID, encrypted, luks1_image, luks2_image, with_binary, with_document
 
-DATA = bytes(range(256)) * 4096
+DATA = encrypted(bytes(range(256)) * 4096)
 
 
 def vfat_over(image: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 from generators.headers import UUID, VOLUME_KEY, encrypted, luks1_image, luks2_image
@@ -129,3 +130,41 @@ def test_a_detached_header(world):
     world.run("backup", data, "--header", header)
     ran = world.run("prove", data, "--header", f"vault:{UUID}", "--key-file", world.key_file, "--json")
     assert ran.json["data"]["found"] == "swap"
+
+
+def noise(size: int = 2 << 20) -> bytes:
+    """What never-written sectors of a volume look like."""
+    return random.Random(7).randbytes(size)
+
+
+def test_noise_is_no_proof_where_data_were_recognised_before(world):
+    disk = world.image(data=luks2_image() + encrypted(swap_area()))
+    world.run("backup", disk)
+    assert world.run("prove", disk, "--key-file", world.key_file, "--json").json["noted_as"] == "data"
+    disk.write_bytes(luks2_image() + noise(1 << 20))
+    ran = world.run("prove", disk, "--key-file", world.key_file, "--json")
+    assert (ran.status, ran.json["noted_with"], ran.json["noted_as"]) == (10, "", "")
+    assert "seen to be swap" in ran.json["expected"]
+    text = world.run("prove", disk, "--key-file", world.key_file).out
+    assert "noted with" not in text
+    assert not text.startswith("proven")
+    assert len(world.run("list", "--json").json["backups"][0]["proofs"]) == 1
+
+
+def test_noise_on_a_volume_of_which_nothing_is_known_is_noted_as_opens_only(world):
+    disk = world.image(data=luks2_image() + noise())
+    backup_id = world.run("backup", disk, "--json").json["backups"][0]["id"]
+    ran = world.run("prove", disk, "--key-file", world.key_file, "--json")
+    assert (ran.status, ran.json["noted_with"], ran.json["noted_as"]) == (3, backup_id, "opens")
+    volume = world.run("check", disk, "--json").json["volumes"][0]
+    assert volume["rests_on"] == "opens"
+    proof = world.run("list", "--json").json["backups"][0]["proofs"][0]
+    assert "decrypt" not in proof["method"]
+
+
+def test_noise_on_another_device_than_that_of_the_backup_is_not_noted(world):
+    world.run("backup", world.image(data=luks2_image() + noise()))
+    other = world.image("other.img", luks2_image() + noise(4 << 20))
+    ran = world.run("prove", other, "--key-file", world.key_file, "--json")
+    assert (ran.status, ran.json["noted_with"]) == (10, "")
+    assert "not the device that the backup was made of" in ran.json["expected"]

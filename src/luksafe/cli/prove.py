@@ -18,6 +18,7 @@ from luksafe.luks.model import Json
 from luksafe.ops.describe import describe_finding
 from luksafe.ops.proof import ProofReport, prove
 from luksafe.ops.target import Target, open_target
+from luksafe.vault.record import NOT_RECOGNISED
 
 
 @verb
@@ -45,8 +46,8 @@ def command(app: App, target: str, header_file: str | None, data: Path | None, k
             problem.result = {**base, **problem.result}
             raise
         app.emit({**base, **_to_json(report)}, lambda: _print(app, opened, report))
-        if report.data.makes_sense is False and data is not None:
-            return EXIT_NEGATIVE
+        if report.is_noise:
+            return EXIT_NEGATIVE if report.expected else EXIT_WARNINGS
         worst = any(f.severity is not Severity.INFO for f in opened.inspection.all_findings)
         return EXIT_WARNINGS if worst else 0
 
@@ -72,25 +73,45 @@ def _to_json(report: ProofReport) -> Json:
             "why": report.data.why,
             "makes_sense": report.data.makes_sense,
         },
-        "noted_with": report.backup_id,
+        "expected": report.expected,
+        "noted_with": report.noted_with,
+        "noted_as": _noted_as(report),
     }
+
+
+def _noted_as(report: ProofReport) -> str:
+    if not report.noted_with:
+        return ""
+    return "data" if report.data.found not in NOT_RECOGNISED and not report.is_noise else "opens"
 
 
 def _print(app: App, target: Target, report: ProofReport) -> None:
     who = "the volume key" if report.keyslot is None else f"keyslot {report.keyslot}"
-    echo(f"{good('proven', colored=app.is_colored)}: {who} opens {target.description}")
+    word = (
+        bad("opens, not proven", colored=app.is_colored) if report.is_noise else good("proven", colored=app.is_colored)
+    )
+    echo(f"{word}: {who} opens {target.description}")
     echo(f"  digest {report.digest_id} confirms the volume key")
+    _print_data(app, report)
+    if report.noted_with:
+        only = "" if _noted_as(report) == "data" else ": that a key opens it; the data were not recognised"
+        echo(f"  noted with backup {report.noted_with[:12]}{only}")
+    for finding in target.inspection.findings:
+        if finding.severity is not Severity.INFO:
+            echo(f"  {finding.severity.value}: {finding.text}")
+
+
+def _print_data(app: App, report: ProofReport) -> None:
     data = report.data
     if not data.checked:
         echo(f"  the data were not looked at: {data.why}")
-    elif data.makes_sense is False:
+    elif report.is_noise:
         echo(f"  {bad('the data make no sense', colored=app.is_colored)}: {data.why}")
+        if report.expected:
+            echo(f"  they should: {report.expected}; nothing was noted")
+        else:
+            echo("  on a volume that was never written to that is so; nothing was ever recognised on this one")
     else:
         echo(f"  the data decrypt to: {data.found}")
         if app.verbose and data.why:
             echo(f"    because {data.why}")
-    if report.backup_id:
-        echo(f"  noted with backup {report.backup_id[:12]}")
-    for finding in target.inspection.findings:
-        if finding.severity is not Severity.INFO:
-            echo(f"  {finding.severity.value}: {finding.text}")

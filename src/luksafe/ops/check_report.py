@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from luksafe.ops.unwritten import UNWRITTEN
 from luksafe.vault.record import Proof
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ Severity = Literal["", "warning", "critical"]
 RestsOn = Literal["", "data", "opens"]
 """What a proof showed: that the data were recognised, or only that a key opens the header."""
 
-_NO_DATA = frozenset({"", UNWRITTEN, "zeros", "ff", "pattern", "random", "empty"})
 _WARNINGS = frozenset({"too-few-copies", "unproven", "tpm-only", "header-detached", "split", "absent", "device-grown"})
 
 
@@ -90,4 +88,4 @@ def rests_on(proof: Proof | None) -> RestsOn:
     """What a proof showed."""
     if proof is None:
         return ""
-    return "opens" if proof.found in _NO_DATA else "data"
+    return "data" if proof.has_recognised_data else "opens"

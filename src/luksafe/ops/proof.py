@@ -6,19 +6,24 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from luksafe.crypto.kdf import KdfLimits
+from luksafe.device.identity import describe
 from luksafe.device.source import open_source
 from luksafe.errors import KeyRejected, LuksafeError
 from luksafe.luks.compact import capture
 from luksafe.luks.model import Header
 from luksafe.luks.unlock import Unlocked, unlock, verify_volume_key
-from luksafe.ops.record import uuid_of
+from luksafe.ops.record import record_device, uuid_of
+from luksafe.ops.same_device import is_known_as_another
 from luksafe.ops.target import Target
 from luksafe.ops.unwritten import UNWRITTEN, UNWRITTEN_WORDS, is_unwritten
 from luksafe.ops.workspace import Workspace
 from luksafe.probe.content import recognise_content
 from luksafe.reader import Reader, SliceReader
 from luksafe.secret import SecretBytes
+from luksafe.vault.backup import Backup
 from luksafe.vault.name import base_id, image_id
 from luksafe.vault.record import Proof, timestamp
 from luksafe.view.parameters import find_parameters
@@ -36,15 +41,41 @@ class DataProof:
 
 
 @dataclass(frozen=True, slots=True)
+class ProofKey:
+    """A key as it was given: a passphrase for the keyslots (or one of them), or the volume key itself."""
+
+    passphrase: SecretBytes | None = None
+    volume_key: SecretBytes | None = None
+    keyslot: int | None = None
+    limits: KdfLimits | None = None
+
+    def open(self, reader: Reader, header: Header) -> Unlocked:
+        """The volume key, proven by its digest. Raises KeyRejected, DamagedInput and what else ``unlock`` raises."""
+        if self.volume_key is not None:
+            return _by_volume_key(header, self.volume_key, self.limits)
+        return unlock(reader, header, self.passphrase or SecretBytes(), keyslot=self.keyslot, limits=self.limits)
+
+
+@dataclass(frozen=True, slots=True)
 class ProofReport:
-    """The result: which keyslot opened (None: the volume key itself was given), and what the data say."""
+    """The result: which keyslot opened (None: the volume key itself was given), and what the data say.
+
+    ``noted_with`` is the backup that the proof was noted with, empty for none. ``expected`` says why the data should
+    have made sense and did not; empty where nothing was ever recognised, as on a fresh volume.
+    """
 
     keyslot: int | None
     volume_key_sha256: str
     digest_id: int
     is_unbound: bool
     data: DataProof
-    backup_id: str = ""
+    noted_with: str = ""
+    expected: str = ""
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the data were looked at and make no sense."""
+        return self.data.makes_sense is False
 
 
 def prove(
@@ -59,26 +90,44 @@ def prove(
 ) -> ProofReport:
     """Open the target's header with a passphrase or a volume key and look at its data, if they are at hand.
 
-    Raises KeyRejected, DamagedInput and what else ``unlock`` raises. Notes the proof with the backup, if it is one.
+    Raises KeyRejected, DamagedInput and what else ``unlock`` raises. Notes the proof with the backup, if it is one, and
+    unless the data are noise where they should be known.
     """
     header = target.inspection.require_header()
-    if volume_key is not None:
-        opened = _by_volume_key(header, volume_key, limits)
-    else:
-        opened = unlock(target.reader, header, passphrase or SecretBytes(), keyslot=keyslot, limits=limits)
+    opened = ProofKey(passphrase, volume_key, keyslot, limits).open(target.reader, header)
     data_path = data or target.data_path
-    shown = _look_at_data(data_path, header, opened) if data_path else DataProof(False, why="no data device was given")
+    shown = look_at_data(data_path, header, opened) if data_path else DataProof(False, why="no data device was given")
+    backup_id = target.backup.id if target.backup else stored_id(workspace, target)
+    expected = _why_expected(workspace, target, backup_id, data, data_path) if shown.makes_sense is False else ""
     report = ProofReport(
         keyslot=opened.keyslot if volume_key is None else None,
         volume_key_sha256=hashlib.sha256(opened.volume_key.view).hexdigest(),
         digest_id=opened.digest_id,
         is_unbound=opened.is_unbound,
         data=shown,
-        backup_id=target.backup.id if target.backup else stored_id(workspace, target),
+        noted_with="" if opened.is_unbound or expected else backup_id,
+        expected=expected,
     )
-    if report.backup_id and shown.makes_sense is not False and not opened.is_unbound:
-        _note(workspace, report.backup_id, report)
+    if report.noted_with:
+        note_proof(workspace, report, data_path)
     return report
+
+
+def _why_expected(
+    workspace: Workspace, target: Target, backup_id: str, named: Path | None, data_path: Path | None
+) -> str:
+    """Why the data should make sense: they were named, or known before, or it is not the device of the backup."""
+    if named is not None:
+        return f"{named} was given as the device of its data"
+    with workspace.vault_if_readable() as vault:
+        backups: list[Backup] = vault.backups(uuid_of(target.inspection)) if vault else []
+    known = [p for backup in backups for p in backup.proofs if p.has_recognised_data]
+    if known:
+        return f"the data of this volume were seen to be {known[-1].found} on {known[-1].when[:10]}"
+    own = next((backup for backup in backups if backup.id == backup_id), None)
+    if own and data_path and (why := is_known_as_another(own.record.device, describe(data_path))):
+        return f"this is not the device that the backup was made of ({why})"
+    return ""
 
 
 def stored_id(workspace: Workspace, target: Target) -> str:
@@ -97,7 +146,8 @@ def _by_volume_key(header: Header, volume_key: SecretBytes, limits: KdfLimits | 
     raise KeyRejected("this is not the volume key: no digest of the header fits it")
 
 
-def _look_at_data(path: Path, header: Header, opened: Unlocked) -> DataProof:
+def look_at_data(path: Path, header: Header, opened: Unlocked) -> DataProof:
+    """Decrypt the data that lie on this device with an opened header. Raises nothing: says why it could not."""
     if opened.is_unbound:
         return DataProof(False, why="the keyslot is unbound: its key decrypts no data")
     if header.is_in_reencryption:
@@ -126,17 +176,19 @@ def examine_data(ciphertext: Reader, header: Header, volume_key: SecretBytes, di
     return DataProof(True, content.name, f"{what}{content.why}{hope}", makes_sense=False)
 
 
-def _note(workspace: Workspace, backup_id: str, report: ProofReport) -> None:
+def note_proof(workspace: Workspace, report: ProofReport, data_path: Path | None) -> None:
+    """Keep the proof with its backup. Of noise it says that the key opens the header, and nothing of the data."""
     keyslot = "the volume key" if report.keyslot is None else f"keyslot {report.keyslot}"
-    found = report.data.found if report.data.checked else ""
+    found = report.data.found if report.data.checked and not report.is_noise else ""
     method = f"{keyslot} opened this backup" + (f", the data decrypt to {found}" if found else "")
     proof = Proof(
-        id=backup_id,
+        id=report.noted_with,
         when=timestamp(workspace.now()),
         method=method,
         keyslot=report.keyslot,
         digest=report.digest_id,
         found=found,
+        device=record_device(describe(data_path)) if found and data_path else msgspec.UNSET,
         host=workspace.host_name,
         tool=workspace.tool,
     )

@@ -34,7 +34,7 @@ def make_record(
         kept=[(start, end - start) for start, end in capture.kept],
         whole=bool(capture.why_whole),
         parameters=_parameters(header, capture) if header else {"why_whole": capture.why_whole},
-        device=_device(facts) if facts else Device(),
+        device=record_device(facts) if facts else Device(),
         host=workspace.host_name,
         why=why,
         created=timestamp(workspace.now()),
@@ -74,7 +74,8 @@ def _parameters(header: Header, capture: Capture) -> Json:
     return described
 
 
-def _device(facts: DeviceFacts) -> Device:
+def record_device(facts: DeviceFacts) -> Device:
+    """What is kept of a device, to know it again."""
     by_id = next((link for link in facts.links if "/by-id/" in link), "")
     return Device(
         path=facts.path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -61,7 +61,7 @@ def to_json(value: Open) -> Json:
     members: Json = {}
     for name in value.__struct_fields__:
         member = getattr(value, name)
-        if name != "extra":
+        if name != "extra" and member is not msgspec.UNSET:
             members[name] = to_json(member) if isinstance(member, Open) else member
     return members | {name: member for name, member in value.extra.items() if name not in members}
 
@@ -77,7 +77,13 @@ def from_json(kind: type[OpenT], members: Json) -> OpenT:
 @cache
 def _types(kind: type[Open]) -> dict[str, Any]:
     """The types of a struct's members, which are slow to find out."""
-    return {field.name: field.type for field in msgspec.structs.fields(kind)}
+    return {field.name: _without_unset(field.type) for field in msgspec.structs.fields(kind)}
+
+
+def _without_unset(kind: Any) -> Any:
+    """The type of a member that may be missing."""
+    kinds = [one for one in get_args(kind) if one is not msgspec.UnsetType]
+    return kinds[0] if msgspec.UnsetType in get_args(kind) and len(kinds) == 1 else kind
 
 
 def _sorted_out(kind: type[Open], members: Json) -> Json:

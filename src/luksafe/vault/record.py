@@ -20,6 +20,9 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Format = Annotated[int, msgspec.Meta(ge=1)]
 Parameters = dict[str, Any]
 
+NOT_RECOGNISED = frozenset({"", "unwritten", "zeros", "ff", "pattern", "random", "empty"})
+"""What a proof may have found that says nothing of the data."""
+
 
 class Device(Open, frozen=True, kw_only=True):
     """What was known of the device that a header was read from; ``size`` in bytes."""
@@ -64,7 +67,10 @@ class Record(Open, frozen=True, kw_only=True):
 
 
 class Proof(Open, frozen=True, kw_only=True):
-    """That a backup opened its volume: when, how, by which keyslot; ``found``: what the data decrypted to, if tried."""
+    """That a backup opened its volume: when, how, by which keyslot; ``found``: what the data decrypted to, if tried.
+
+    ``device`` is the one that held the data, where they were looked at.
+    """
 
     format: Format = FORMAT
     id: str
@@ -73,8 +79,14 @@ class Proof(Open, frozen=True, kw_only=True):
     keyslot: Count | None = None
     digest: Count | None = None
     found: str = ""
+    device: Device | msgspec.UnsetType = msgspec.UNSET
     host: str = ""
     tool: str = ""
+
+    @property
+    def has_recognised_data(self) -> bool:
+        """Whether the data were seen to decrypt to something known; else a key opened the header, and no more."""
+        return self.found not in NOT_RECOGNISED
 
 
 class Sighting(Open, frozen=True, kw_only=True):

@@ -14,11 +14,10 @@ from luksafe.luks.model import Header
 from luksafe.luks.unlock import verify_volume_key
 from luksafe.ops.check import backups_of_device
 from luksafe.ops.keyslot_health import destroyed_keyslots
-from luksafe.ops.same_device import DeviceMatch, compare_device
+from luksafe.ops.same_device import DeviceMatch, compare_recorded
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader, Reader
 from luksafe.secret import SecretBytes
-from luksafe.vault.backup import Backup
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +68,10 @@ def vault_headers(workspace: Workspace, facts: DeviceFacts, uuids: Iterable[str]
             except LuksafeError:
                 continue  # damaged in every store: the other headers are asked
             name = f"backup {backup.id[:12]}"
-            found.append(FoundHeader(reader, inspect(reader), name, _match(name, backup, facts)))
+            found.append(
+                FoundHeader(reader, inspect(reader), name, compare_recorded(name, backup.record.device, facts))
+            )
     return found
-
-
-def _match(name: str, backup: Backup, facts: DeviceFacts) -> DeviceMatch | None:
-    """None where the record names no device (an imported file)."""
-    device = backup.record.device
-    texts = {"partuuid": device.partition.get("uuid"), "target_key": device.partition.get("target_key")}
-    recorded: dict[str, str | int] = {"size_bytes": device.size, "serial": device.serial}
-    recorded |= {key: text for key, text in texts.items() if isinstance(text, str)}
-    return compare_device(name, recorded, facts) if device.size else None
 
 
 def choose_base(
