@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 _BLOCK_BYTES = 4096
@@ -54,6 +55,38 @@ class SliceReader:
         """Bytes of the part; never beyond its end."""
         length = min(length_bytes, self._size - offset_bytes)
         return self._inner.read_at(self._offset + offset_bytes, length) if length > 0 else b""
+
+
+class SnapshotReader:
+    """Another Reader, parts of which were read into memory before: those bytes stay as they were then.
+
+    ``pieces`` are offsets in bytes with what was there, in order and apart.
+    """
+
+    def __init__(self, inner: Reader, pieces: Sequence[tuple[int, bytes]]) -> None:
+        self._inner = inner
+        self._pieces = tuple(pieces)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the other Reader."""
+        return self._inner.size_bytes
+
+    def read_at(self, offset_bytes: int, length_bytes: int) -> bytes:
+        """Bytes of the snapshot where it has them, else of the other Reader."""
+        at, end = offset_bytes, min(offset_bytes + length_bytes, self.size_bytes)
+        parts = []
+        for start, data in self._pieces:
+            stop = start + len(data)
+            if stop <= at or start >= end:
+                continue
+            if at < start:
+                parts.append(self._inner.read_at(at, start - at))
+            parts.append(data[max(at, start) - start : end - start])
+            at = min(stop, end)
+        if at < end:
+            parts.append(self._inner.read_at(at, end - at))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def read_with_holes(

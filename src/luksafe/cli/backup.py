@@ -16,6 +16,7 @@ from luksafe.errors import LuksafeError, NotFound, UsageError
 from luksafe.luks.model import Json
 from luksafe.ops.backup import BackupReport, backup_device
 from luksafe.ops.check import every_device
+from luksafe.ops.moment import LUKS1_NOTE
 
 
 @verb
@@ -57,7 +58,8 @@ def command(
             app.warn(f"{device}: {problem}")
             failures.append(problem)
     app.emit(
-        {"backups": [to_json(r) for r in reports]}, lambda: chain.from_iterable(_lines(report) for report in reports)
+        {"backups": [to_json(r) for r in reports]},
+        lambda: chain.from_iterable(_lines(report, verbose=app.verbose) for report in reports),
     )
     if failures:
         return failures[0].exit_status if not reports else EXIT_WARNINGS
@@ -95,7 +97,7 @@ def _has_warnings(report: BackupReport) -> bool:
     return bool(report.added.problems or report.taken.unreadable or report.inspection.is_refused)
 
 
-def _lines(report: BackupReport) -> Iterator[str]:
+def _lines(report: BackupReport, *, verbose: bool) -> Iterator[str]:
     added = report.added
     what = "backed up" if added.new else "unchanged, stored already"
     if added.returned:
@@ -120,7 +122,7 @@ def _lines(report: BackupReport) -> Iterator[str]:
     if report.lost:
         yield f"  DANGER  {report.lost.text}"
         yield f"  next    {report.lost.header.next}"
-    if report.lock_note:
+    if report.lock_note and (verbose or report.lock_note != LUKS1_NOTE):
         yield f"  note    read without cryptsetup's lock: {report.lock_note}"
     if good < report.wanted_copies and not added.away and not added.problems:
         missing = report.wanted_copies - good

@@ -39,14 +39,23 @@ def capture(reader: Reader, inspection: Inspection, *, full: bool = False) -> Ca
     """
     part = SliceReader(reader, inspection.offset)
     why_whole = "asked for" if full else _why_whole(inspection)
-    size = header_area_bytes(inspection) if inspection.header else DAMAGED_BYTES
-    size = min(size, part.size_bytes)
-    kept = [(0, size)] if why_whole else _live_ranges(inspection, size)
+    size = _image_bytes(inspection, part.size_bytes)
+    kept = kept_ranges(inspection, part.size_bytes, full=full)
     image = bytearray(size)
     unreadable: list[Range] = []
     for start, end in kept:
         image[start:end] = read_with_holes(part, start, end - start, unreadable).ljust(end - start, b"\0")
     return Capture(bytes(image), tuple(kept), why_whole, tuple(unreadable))
+
+
+def kept_ranges(inspection: Inspection, size_bytes: int, *, full: bool = False) -> list[Range]:
+    """The ranges that ``capture`` reads of a volume of ``size_bytes``, from where it begins."""
+    size = _image_bytes(inspection, size_bytes)
+    return [(0, size)] if full or _why_whole(inspection) else _live_ranges(inspection, size)
+
+
+def _image_bytes(inspection: Inspection, size_bytes: int) -> int:
+    return min(header_area_bytes(inspection) if inspection.header else DAMAGED_BYTES, size_bytes)
 
 
 def _why_whole(inspection: Inspection) -> str:

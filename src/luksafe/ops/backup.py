@@ -1,4 +1,4 @@
-"""Backup: the header of a live device, read under cryptsetup's lock, into the vault and every store."""
+"""Backup: the header of a live device, as it stood at one moment, into the vault and every store."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def backup_device(
     Raises Refused with ``refuse_damaged`` when another backup shows that a keyslot was damaged: this one would be
     current, and pass for good.
     """
-    with open_target(workspace, device, header) as target:
+    with open_target(workspace, device, header, full=full) as target:
         path = require_path(target)
         lost = open_without_header(str(path))
         if target.inspection.format == "none":
             _refuse_nothing(target.inspection, lost)
         taken = capture(target.reader, target.inspection, full=full)
-        # judged from the image itself, so that header and areas are of one moment
+        # what is stored is judged, not what it was taken from
         inspection = inspect(BytesReader(taken.image))
         _require_read(taken, inspection, device)
         if target.inspection.header is None:

@@ -27,6 +27,7 @@ from luksafe.ops.foreign_signature import propose_wipe, wipeable_signatures
 from luksafe.ops.interruption import require_no_interruption
 from luksafe.ops.keyslot_health import destroyed_keyslots
 from luksafe.ops.keyslot_repair import repair_keyslot
+from luksafe.ops.moment import read_moment
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger, Phase, WritePlan, read_old
 from luksafe.probe.recognise import recognise
@@ -93,8 +94,9 @@ def plan_repair(workspace: Workspace, device: str, request: RepairRequest, effor
     """
     facts = describe(device)
     require_no_interruption(workspace, facts)
-    with open_source(device) as reader:
-        _require_plain(reader)
+    with open_source(device) as opened:
+        _require_plain(opened)
+        reader = read_moment(device, opened).reader
         outcome = propose_repair(
             reader,
             workspace.random_bytes,

@@ -16,6 +16,7 @@ from luksafe.luks.inspection import Inspection, inspect
 from luksafe.ops.contradiction import Contradicted, contradicted_in_vault
 from luksafe.ops.interruption import require_no_interruption
 from luksafe.ops.keyslot_health import destroyed_keyslots
+from luksafe.ops.moment import read_moment
 from luksafe.ops.restore_plan import RestoreSource, RestoreTarget, plan_restore
 from luksafe.ops.target import Target, open_target
 from luksafe.ops.workspace import Workspace
@@ -74,7 +75,6 @@ def _contradicted(workspace: Workspace, target: Target) -> tuple[Contradicted, .
 def _look(device: str) -> Iterator[RestoreTarget]:
     facts = describe(device)
     with open_source(device) as reader:
-        with metadata_lock(device):
-            inspection = inspect(reader)
+        moment = read_moment(device, reader)
         foreign = [r for r in recognise(reader) if r.name != "crypto_LUKS" and r.kind is not Kind.BOOT_CODE]
-        yield RestoreTarget(facts, reader, inspection, find_uses(device), foreign)
+        yield RestoreTarget(facts, moment.reader, moment.inspection, find_uses(device), foreign)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from luksafe.device.lock import metadata_lock
 from luksafe.device.source import open_source
 from luksafe.errors import NotFound, UsageError
 from luksafe.luks.finding import Finding, Severity
 from luksafe.luks.inspection import Inspection, inspect
+from luksafe.ops.moment import read_moment
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader, Reader
 
@@ -28,7 +28,8 @@ class Target:
     """An opened target. ``reader`` holds the header (and the data too, unless detached or a backup).
 
     ``header_path`` is the file or device with the header, None for a backup; ``data_path`` the one with the data, None
-    where only the header is known; ``backup`` is set for a backup; ``description`` is for people.
+    where only the header is known; ``backup`` is set for a backup; ``description`` is for people. ``lock_note`` says
+    why cryptsetup's lock was not held while header and keyslot areas were read; empty when it was.
     """
 
     reader: Reader
@@ -54,18 +55,20 @@ class Target:
 
 
 @contextmanager
-def open_target(workspace: Workspace, text: str, header: str | None = None) -> Iterator[Target]:
+def open_target(workspace: Workspace, text: str, header: str | None = None, *, full: bool = False) -> Iterator[Target]:
     """Open a target read-only and look at its header; ``header`` is a detached one (a file, or ``vault:ID``).
 
-    A path that exists wins over a backup of that name; ``vault:`` before the name asks for a backup. Raises NotFound.
+    Header and keyslot areas are of one moment, also when they change later; with ``full`` the whole header area is.
+    A path that exists wins over a backup of that name; ``vault:`` before the name asks for a backup. Raises NotFound,
+    Busy while the header does not keep still.
     """
     if header is None:
-        with _open_one(workspace, text) as target:
+        with _open_one(workspace, text, full=full) as target:
             yield target
         return
     if not os.path.lexists(text):
         raise NotFound(f"{text}: no such file or device", hint="see which devices there are: lsblk")
-    with _open_one(workspace, header) as detached:
+    with _open_one(workspace, header, full=full) as detached:
         yield Target(
             detached.reader,
             detached.inspection,
@@ -78,16 +81,15 @@ def open_target(workspace: Workspace, text: str, header: str | None = None) -> I
 
 
 @contextmanager
-def _open_one(workspace: Workspace, text: str) -> Iterator[Target]:
+def _open_one(workspace: Workspace, text: str, *, full: bool) -> Iterator[Target]:
     if text.startswith(VAULT_PREFIX) or not os.path.lexists(text):
         yield open_backup(workspace, text.removeprefix(VAULT_PREFIX))
         return
     with open_source(text) as reader:
-        # held only while the metadata are read: a cryptsetup that waits for us must not wait for a passphrase prompt
-        with metadata_lock(text) as lock:
-            inspection = with_foreign_signatures(reader, inspect(reader))
+        moment = read_moment(text, reader, full=full)
+        inspection = with_foreign_signatures(moment.reader, moment.inspection)
         path = Path(text)
-        yield Target(reader, inspection, text, path, path, lock_note=lock.why)
+        yield Target(moment.reader, inspection, text, path, path, lock_note=moment.lock_note)
 
 
 def with_foreign_signatures(reader: Reader, inspection: Inspection) -> Inspection:
