@@ -9,8 +9,7 @@ from generators.headers import UUID, luks2_image, with_binary
 from mapping_samples import mapping
 
 from luksafe.device.source import DeviceReader
-from luksafe.ops import backup as module
-from luksafe.ops import mapping_header
+from luksafe.ops import mapping_header, moment
 
 DATA = bytes(range(256)) * 4096
 
@@ -98,7 +97,7 @@ def test_a_previous_backup_that_cannot_be_read_is_not_compared(world):
 
 def test_a_disk_that_dies_while_its_header_is_read_leaves_no_empty_backup(world, monkeypatch):
     disk = world.image(data=luks2_image() + DATA)
-    real = module.capture
+    real = moment.kept_ranges
 
     def dying(*arguments, **options):
         def dead(reader, offset, length):
@@ -107,7 +106,7 @@ def test_a_disk_that_dies_while_its_header_is_read_leaves_no_empty_backup(world,
         monkeypatch.setattr(DeviceReader, "read_at", dead)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(module, "capture", dying)
+    monkeypatch.setattr(moment, "kept_ranges", dying)
     ran = world.run("backup", disk, "--json")
     assert (ran.status, "cannot be read any more" in ran.err, "dmesg" in ran.err) == (12, True, True)
     assert not world.vault.exists()

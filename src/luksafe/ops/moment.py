@@ -67,9 +67,10 @@ def _read_once(reader: DeviceReader, lock: LockState, *, full: bool) -> Moment |
     contents = [_read(reader, each) for each in ranges]
     pieces = [(start, data) for (start, _), data in zip(ranges, contents, strict=True) if data]
     snapshot = SnapshotReader(reader, pieces)
-    moment = Moment(snapshot, inspect(snapshot), _lock_note(seen, lock))
     if None in contents or any(copy.state == "unreadable" for copy in seen.copies):
-        return moment  # a failing disk never gives the same twice: what can be read counts
+        # a failing disk never gives the same twice: what can be read counts
+        return Moment(snapshot, seen, _lock_note(seen, lock))
+    moment = Moment(snapshot, inspect(snapshot), _lock_note(seen, lock))
     if not moment.lock_note:
         is_still = inspect(reader) == moment.inspection
     elif reader.kind == "packed":

@@ -10,15 +10,15 @@ from typing import Literal, Self
 
 from luksafe.crypto.kdf import KdfLimits
 from luksafe.device.identity import DeviceFacts, describe
+from luksafe.device.lock import metadata_lock
 from luksafe.device.mappings import Mapping
 from luksafe.device.source import open_source
 from luksafe.device.usage import Use, find_uses
 from luksafe.errors import KeyRejected, LuksafeError, Refused, UsageError
 from luksafe.luks.create import Parameters
-from luksafe.luks.inspection import Inspection
+from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Digest
 from luksafe.luks.unlock import verify_volume_key
-from luksafe.ops.moment import read_moment
 from luksafe.ops.rebuild.bases import Base, FoundHeader, choose_base, vault_headers
 from luksafe.ops.rebuild.mapped import agreement, mapping_over, single_table
 from luksafe.ops.record import uuid_of
@@ -100,10 +100,10 @@ def look(device: str) -> Iterator[Volume]:
     """Open a device read-only and see what is on it and over it."""
     facts = describe(device)
     with open_source(device) as reader:
-        moment = read_moment(device, reader)
+        with metadata_lock(device):
+            inspection = inspect(reader)
         foreign = tuple(r for r in recognise(reader) if r.name != "crypto_LUKS" and r.kind is not Kind.BOOT_CODE)
-        uses, mapping = tuple(find_uses(device)), mapping_over(device)
-        yield Volume(device, facts, moment.reader, moment.inspection, uses, foreign, mapping)
+        yield Volume(device, facts, reader, inspection, tuple(find_uses(device)), foreign, mapping_over(device))
 
 
 def gather(workspace: Workspace, volume: Volume, source: KeySource, limits: KdfLimits | None = None) -> Known:
