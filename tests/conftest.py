@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import lzma
 import os
 import shutil
@@ -15,6 +16,8 @@ from typing import Any
 
 import hypothesis
 import pytest
+
+from luksafe import wall
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = Path(os.environ.get("LUKSAFE_CORPUS", ROOT.parent / "shared" / "corpus"))
@@ -120,6 +123,19 @@ def partitioned_disk(loop_device: Callable[..., str]) -> Callable[[Path, str], s
         return disk
 
     return partition
+
+
+@pytest.fixture(autouse=True)
+def no_parser_stops(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What stops at a parser's wall is a fault, however well the program goes on: the test fails by it."""
+    stops: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: stops.append(logging.Formatter().format(record))  # type: ignore[method-assign]
+    wall.log.addHandler(handler)
+    yield
+    wall.log.removeHandler(handler)
+    if not request.node.get_closest_marker("stops"):
+        assert not stops, stops[0]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, Self
 
 import click
 
-from luksafe.cli.terminal import echo
+from luksafe.cli.faults import show_faults
+from luksafe.cli.terminal import echo, style
 from luksafe.errors import LuksafeError
+from luksafe.visible import ascii_json
 
 if TYPE_CHECKING:
     from luksafe.ops.workspace import Workspace
@@ -56,6 +59,7 @@ class App:
         base = asdict(inner) if inner else {}
         given = {name: value for name, value in options.items() if value}
         app = cls(**{**base, **given})
+        show_faults(wanted=app.verbose)
         App._current = app
         return app
 
@@ -107,7 +111,7 @@ class App:
 
     def warn(self, text: str) -> None:
         """A warning, to stderr, always."""
-        label = click.style("warning:", fg="yellow") if self._stderr_is_colored() else "warning:"
+        label = style("warning:", fg="yellow") if self._stderr_is_colored() else "warning:"
         with suppress(OSError):
             echo(f"{label} {text}", err=True)
 
@@ -119,7 +123,7 @@ class App:
 
     def report_error(self, error: LuksafeError) -> int:
         """Print an error and its hint to stderr (with ``--json`` the object to stdout as well); gives the status."""
-        label = click.style("luksafe:", fg="red", bold=True) if self._stderr_is_colored() else "luksafe:"
+        label = style("luksafe:", fg="red", bold=True) if self._stderr_is_colored() else "luksafe:"
         echo(f"{label} {error}", err=True)
         if error.hint:
             echo(f"  next: {error.hint}", err=True)
@@ -149,14 +153,14 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()  # a lone surrogate (foreign byte) is no JSON text
-    return value if isinstance(value, int | float | bool | None) else str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no word for it
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def to_json(result: Any) -> str:
-    """One JSON object, indented."""
-    return json.dumps(plain(result), indent=2, ensure_ascii=False)
+    """One JSON object, indented: exact, and harmless to a terminal all the same."""
+    return ascii_json(json.dumps(plain(result), indent=2, ensure_ascii=False))
 
 
 def global_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-import click
-
+from luksafe.cli.terminal import style
 from luksafe.cli.text import bad, good, human_size, table
 from luksafe.luks.finding import Finding, Severity
 from luksafe.ops.diagnosis.model import Diagnosis, Part, State, Verdict
+from luksafe.visible import visible
 
 COLUMNS, WIDTH = 80, 76
 MOST_FINDINGS = 12
@@ -26,7 +26,7 @@ LEGEND = (
 def diagnosis_lines(diagnosis: Diagnosis, *, colored: bool, verbose: bool) -> Iterator[str]:
     """The report: what must be read first, the verdict, parts and keyslots, findings, what to do."""
     for line in diagnosis.first:
-        yield from _wrapped("", bad("!! ", colored=colored) + line)
+        yield from _wrapped("", line, mark="!! ", colored=colored)
     paint = good if diagnosis.verdict is Verdict.HEALTHY else bad
     yield f"{paint(diagnosis.headline.upper(), colored=colored)}  {diagnosis.target}"
     yield from _wrapped("  ", diagnosis.summary)
@@ -53,7 +53,7 @@ def _parts(parts: Sequence[Part], colored: bool) -> Iterator[str]:
         rows.append((part.name, f"{part.start}-{part.end}", words))
     for line, row in zip(table(rows, indent=2), rows, strict=True):
         state = row[2].split(" ", 1)[0]
-        yield click.style(line, fg=COLORS[State(state)]) if colored and state != "intact" else line
+        yield style(line, fg=COLORS[State(state)]) if colored and state != "intact" else line
 
 
 def _findings(findings: Sequence[Finding], colored: bool, verbose: bool) -> Iterator[str]:
@@ -61,14 +61,20 @@ def _findings(findings: Sequence[Finding], colored: bool, verbose: bool) -> Iter
     wanted.sort(key=lambda f: (f.severity is not Severity.ERROR, f.severity is not Severity.WARNING))
     for finding in wanted if verbose else wanted[:MOST_FINDINGS]:
         mark = "note" if finding.severity is Severity.INFO else finding.severity.value
-        yield from _wrapped("- ", f"{bad(mark, colored=colored)}: {finding.text}")
+        yield from _wrapped("- ", f": {finding.text}", mark=mark, colored=colored)
     if not verbose and len(wanted) > MOST_FINDINGS:
         yield f"- and {len(wanted) - MOST_FINDINGS} more findings (-v shows all)"
 
 
-def _wrapped(head: str, text: str) -> Iterable[str]:
+def _wrapped(head: str, text: str, *, mark: str = "", colored: bool = False) -> Iterable[str]:
+    """Wrapped lines; ``mark`` stands between ``head`` and ``text``, and is what has a colour."""
     indent = " " * max(2, len(head))
-    return textwrap.wrap(head + text, COLUMNS, subsequent_indent=indent, break_long_words=False) or [head]
+    whole = visible(head + mark + text)
+    lines = textwrap.wrap(whole, COLUMNS, subsequent_indent=indent, break_long_words=False) or [head]
+    start = head + mark
+    if mark and lines[0].startswith(start):
+        lines[0] = head + bad(mark, colored=colored) + lines[0][len(start) :]
+    return lines
 
 
 def map_lines(diagnosis: Diagnosis, *, colored: bool) -> Iterator[str]:
@@ -117,4 +123,4 @@ def _letter(part: Part | None) -> str:
 
 def _mark(state: State, colored: bool) -> str:
     color = COLORS.get(state)
-    return click.style(MARKS[state], fg=color) if colored and color else MARKS[state]
+    return style(MARKS[state], fg=color) if colored and color else MARKS[state]

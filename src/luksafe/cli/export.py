@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
 from luksafe.cli.app import App, verb
-from luksafe.cli.terminal import echo
 from luksafe.cli.text import human_size
 from luksafe.ops.exchange import export_backup
 
@@ -20,6 +20,9 @@ def command(app: App, backup: str, file: Path) -> int:
     size = export_backup(app.workspace(), backup, file)
     app.emit(
         {"file": str(file), "size": size},
-        lambda: echo(f"{file}: {human_size(size)}\nnext: cryptsetup open --test-passphrase --header {file} DEVICE"),
+        lambda: (
+            f"{file}: {human_size(size)}",
+            f"next: cryptsetup open --test-passphrase --header {shlex.quote(str(file))} DEVICE",
+        ),
     )
     return 0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import click
-
+from luksafe.cli.terminal import style
 from luksafe.cli.text import human_size, table
 from luksafe.luks.areas import Region
 
@@ -52,4 +51,4 @@ def _letter(region: Region) -> str:
 
 def _paint(region: Region, colored: bool) -> str:
     color = _COLORS[region.kind]
-    return click.style(_letter(region), fg=color, bold=True) if colored and color else _letter(region)
+    return style(_letter(region), fg=color, bold=True) if colored and color else _letter(region)

@@ -14,6 +14,7 @@ import click
 from luksafe.crypto.kdf import KdfLimits, available_memory_kib
 from luksafe.errors import NotFound, UsageError
 from luksafe.secret import SecretBytes
+from luksafe.visible import visible
 
 MAX_KEY_FILE_BYTES = 8 << 20
 MAX_PASSPHRASE_BYTES = 512
@@ -160,7 +161,9 @@ def _read_without_echo(fd: int, prompt: str) -> SecretBytes:
     line = bytearray()
     try:
         termios.tcsetattr(fd, termios.TCSAFLUSH, silent)
-        os.write(fd, prompt.encode("utf-8", "replace"))  # not before: what is typed at once would be shown, and lost
+        os.write(
+            fd, visible(prompt).encode("utf-8", "replace")
+        )  # not before: what is typed at once would be shown, and lost
         while not line.endswith(b"\n") and len(line) <= MAX_PASSPHRASE_BYTES:
             piece = os.read(fd, 1024)
             if not piece:

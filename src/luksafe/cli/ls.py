@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import human_size, table
 from luksafe.cli.viewing import ViewOptions, view_options
 from luksafe.errors import DamagedInput
@@ -72,23 +73,18 @@ def _list(app: App, opened: View, target: str, inner: str, path: str, recursive:
         if isinstance(item, Note):
             notes.append(item)
         else:
-            click.echo(_line(item, is_long))
+            echo(_line(item, is_long))
     return notes
 
 
 def _line(found: Found, is_long: bool) -> str:
-    name = _shown(os.fsdecode(b"/".join(found.parts)))
+    name = os.fsdecode(b"/".join(found.parts))
     entry = found.entry
-    name += {EntryKind.FOLDER: "/", EntryKind.LINK: f" -> {_shown(os.fsdecode(entry.link_target))}"}.get(entry.kind, "")
+    name += {EntryKind.FOLDER: "/", EntryKind.LINK: f" -> {os.fsdecode(entry.link_target)}"}.get(entry.kind, "")
     if not is_long:
         return name
     mode = stat.filemode(_MODES[entry.kind] | entry.mode)
     return f"{mode}  {human_size(entry.size_bytes):>10}  {_time(entry)}  {name}"
-
-
-def _shown(name: str) -> str:
-    """A name without control characters, which could play tricks on the terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def _time(entry: Entry) -> str:
@@ -126,4 +122,4 @@ def _print_volumes(volumes: Iterable[InnerVolume]) -> None:
         for volume in volumes
     ]
     for line in table(rows, ("volume", "content", "label", "size")):
-        click.echo(line)
+        echo(line)

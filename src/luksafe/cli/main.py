@@ -13,6 +13,7 @@ from click.shell_completion import shell_complete
 
 from luksafe import __version__
 from luksafe.cli.app import App, global_options
+from luksafe.cli.terminal import echo, screened_streams
 from luksafe.cli.verbs import EXAMPLES, SECTIONS, VERBS
 from luksafe.errors import LuksafeError, UsageError
 
@@ -64,15 +65,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="replace")
     if instruction := os.environ.get(_COMPLETE):
         sys.exit(shell_complete(cli, {}, "luksafe", _COMPLETE, instruction))
-    try:
-        status = _run(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
-    except OSError as error:
-        status = _stray(error)
-    try:
-        sys.stderr.flush()
-    except OSError:  # messages that nobody took: Python would try them once more, and end with 120
-        _drop_output()
+    with screened_streams():
+        try:
+            status = _run(sys.argv[1:] if arguments is None else arguments)
+            sys.stdout.flush()
+        except OSError as error:
+            status = _stray(error)
+        try:
+            sys.stderr.flush()
+        except OSError:  # messages that nobody took: Python would try them once more, and end with 120
+            _drop_output()
     sys.exit(status)
 
 
@@ -91,17 +93,25 @@ def _run(words: list[str]) -> int:
     except click.ClickException as error:
         from luksafe.cli.usage_hint import usage_hint  # what is right needs none
 
-        error.show()
         hint = usage_hint(error, words)
-        if hint:
-            click.echo(f"  next: {hint}", err=True)
+        _show_usage(error, hint)
         wrong = UsageError(error.format_message(), hint=hint)
         App(json="--json" in words).emit_error(wrong)  # perhaps no option was read
         return error.exit_code
     except (KeyboardInterrupt, EOFError, click.exceptions.Abort):
-        click.echo("luksafe: interrupted", err=True)
+        echo("luksafe: interrupted", err=True)
         App.current().emit_error(LuksafeError("interrupted", code="interrupted"))
         return EXIT_INTERRUPTED
+
+
+def _show_usage(error: click.ClickException, hint: str) -> None:
+    """What click would say, in one line each: its words hold what was typed."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+    echo(f"Error: {error.format_message()}", err=True)
+    if hint:
+        echo(f"  next: {hint}", err=True)
 
 
 def _stray(error: OSError) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.terminal import echo
 from luksafe.cli.viewing import ViewOptions, view_options
 from luksafe.errors import LuksafeError, NotFound
 from luksafe.view.fuse import FILE_NAME, mount
@@ -40,7 +41,7 @@ def command(app: App, view: ViewOptions, folder: Path, inner: str, allow_other: 
         def ready() -> None:
             file = folder / FILE_NAME
             result = {"file": str(file), "size": opened.volume.size_bytes, "found": opened.found}
-            app.emit(result, lambda: click.echo(str(file)))
+            app.emit(result, lambda: echo(str(file)))
             app.say(f"mounted; look inside with: mount -o ro,loop {file} /mnt")
 
         if background:

@@ -14,6 +14,7 @@ from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
 from luksafe.cli.input_file import read_input
 from luksafe.cli.paper_typing import correct, quiz_keeper, type_lines
 from luksafe.cli.targets import header_option
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import count
 from luksafe.errors import DamagedInput, Refused
 from luksafe.escrow.public_part import MAX_PUBLIC_BYTES
@@ -85,9 +86,7 @@ def print_(
     result = {"file": str(sheet), "sheet_id": printed.sheet_id, "pages": printed.pages, "kind": what.word}
     app.emit(
         {**result, "new": printed.is_new, **({} if passed is None else {"quiz_passed": passed})},
-        lambda: click.echo(
-            f"{sheet}: sheet {printed.sheet_id}, {count(printed.pages, 'page')}, read back from its codes"
-        ),
+        lambda: echo(f"{sheet}: sheet {printed.sheet_id}, {count(printed.pages, 'page')}, read back from its codes"),
     )
     if not quiz:
         app.say("next: print it, scan the paper, and see that it is read: luksafe paper read SCAN")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 
-import click
-
 from luksafe.cli.app import App
 from luksafe.cli.prompts import ask
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import count
 from luksafe.errors import DamagedInput
 from luksafe.paper.line import Line
@@ -45,7 +44,7 @@ def type_lines(parts: SheetParts) -> None:
 
     Raises UsageError without a terminal, DamagedInput when an empty line ends the typing too early.
     """
-    click.echo("Type the lines as printed; blanks and small letters do not matter. An empty line ends.", err=True)
+    echo("Type the lines as printed; blanks and small letters do not matter. An empty line ends.", err=True)
     while not parts.is_complete:
         wanted = parts.missing_lines[0]
         typed = ask(f"line {wanted:>4}: ")
@@ -60,12 +59,12 @@ def _settle(read: Line | WrongRow) -> Line | None:
     """The line that was meant, once the user has compared a proposal with the paper."""
     if isinstance(read, Line):
         return read
-    click.echo(f"  line {read.number}: {read.why}", err=True)
+    echo(f"  line {read.number}: {read.why}", err=True)
     for proposal in read.proposals[:3]:
-        click.echo(f"  perhaps: {proposal.printed.strip()}", err=True)
+        echo(f"  perhaps: {proposal.printed.strip()}", err=True)
         if ask("  Does the paper say so? (y/n) ").lower() in ("y", "yes"):
             return proposal
-    click.echo("  type it again", err=True)
+    echo("  type it again", err=True)
     return None
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from luksafe.cli.app import App
+from luksafe.cli.terminal import REDRAW, shown
 from luksafe.cli.text import human_size
 
 _INTERVAL_SECONDS = 0.2
@@ -17,7 +18,7 @@ class Progress:
     """One line on stderr that is rewritten. Calling it with the bytes done is cheap; it draws 5 times a second."""
 
     def __init__(self, app: App, label: str, total_bytes: int | None) -> None:
-        self._label = label
+        self._label = shown(label)
         self._total = total_bytes
         self._is_shown = sys.stderr.isatty() and not app.quiet
         self._started = self._drawn = time.monotonic()
@@ -35,12 +36,12 @@ class Progress:
             self._first = done_bytes  # resumed work does not count as speed
         if now - self._drawn >= _INTERVAL_SECONDS:
             self._drawn = now
-            sys.stderr.write("\r\x1b[K" + self._line(done_bytes, now - self._started))
+            sys.stderr.write(REDRAW + self._line(done_bytes, now - self._started))
             sys.stderr.flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._is_shown:
-            sys.stderr.write("\r\x1b[K")
+            sys.stderr.write(REDRAW)
             sys.stderr.flush()
 
     def _line(self, done: int, seconds: float) -> str:

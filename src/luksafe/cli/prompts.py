@@ -6,6 +6,7 @@ import os
 
 from luksafe.cli.app import App
 from luksafe.errors import Refused, UsageError
+from luksafe.visible import visible
 
 
 def confirm(app: App, question: str, word: str = "YES") -> None:
@@ -31,7 +32,7 @@ def ask(prompt: str, hint: str = "run it in a terminal") -> str:
             hint=hint,
         ) from None
     try:
-        os.write(fd, prompt.encode("utf-8", "replace"))
+        os.write(fd, visible(prompt).encode("utf-8", "replace"))
         line = b""
         while not line.endswith(b"\n"):
             piece = os.read(fd, 1024)

@@ -15,7 +15,7 @@ from luksafe.cli.keys import KeyOptions, key_options
 from luksafe.cli.plans import dry_run_lines, print_plan
 from luksafe.cli.prompts import confirm
 from luksafe.cli.restore import outcome_to_json
-from luksafe.cli.terminal import echo
+from luksafe.cli.terminal import REDRAW, echo, shown
 from luksafe.cli.text import human_size
 from luksafe.errors import Refused
 from luksafe.luks.inspection import Inspection
@@ -158,7 +158,7 @@ class _SearchDisplay:
         left = f", {_duration((now - self._begun) * (1 - share) / share)} left at most" if share > 0 else ""
         text = f"{label}: {share:.0%} of the search done{left}"
         if self._is_terminal:
-            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.write(f"{REDRAW}{shown(text)}")
             sys.stderr.flush()
         else:
             self._app.say(text)
@@ -168,7 +168,7 @@ class _SearchDisplay:
 
     def _clear(self) -> None:
         if self._is_terminal and not self._app.quiet:
-            sys.stderr.write("\r\x1b[K")
+            sys.stderr.write(REDRAW)
 
 
 def _duration(seconds: float) -> str:

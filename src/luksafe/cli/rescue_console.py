@@ -5,13 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-import click
-
 from luksafe.cli.app import App
 from luksafe.cli.prompts import ask
-from luksafe.cli.terminal import fit
+from luksafe.cli.terminal import echo, fit, shown, style
 from luksafe.cli.text import bad, good
 from luksafe.ops.rescue.model import Outlook, Step, Way
+from luksafe.visible import visible
 
 _WIDTH = 79
 _LINES = 22
@@ -29,22 +28,22 @@ class Console:
         """A new screenful begins: a line and its title."""
         self._room = _LINES
         self.line(_RULE)
-        self.line(click.style(title, bold=True) if self._colored else title)
+        self.line(style(title, bold=True) if self._colored else title)
 
     def line(self, text: str = "") -> None:
         """One line, broken where it does not fit; waits for Enter when the screen is full."""
-        for part in fit(text):
+        for part in fit(shown(text)):
             if self._room <= 1:
                 ask("-- Enter shows more --")
                 self._room = _LINES
             self._room -= 1
-            click.echo(part)
+            echo(part)
 
     def paragraph(self, text: str, *, indent: int = 0, mark: str = "") -> None:
         """Wrapped text."""
         first = " " * indent + mark
         for line in textwrap.wrap(
-            text, _WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
+            visible(text), _WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
         ):
             self.line(line)
 
@@ -65,7 +64,7 @@ class Console:
                 return answers[0]
             if typed in answers:
                 return typed
-            click.echo(f"please type one of: {', '.join(answers)}")
+            echo(f"please type one of: {', '.join(answers)}")
 
     def outlook(self, outlook: Outlook, device: str) -> None:
         """What happened, in plain words."""

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import click
-
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App
 from luksafe.cli.progress import Progress
 from luksafe.cli.prompts import ask
 from luksafe.cli.rescue_console import Console
 from luksafe.cli.scan_text import scan_lines
+from luksafe.cli.terminal import echo
 from luksafe.cli.text import human_size
 from luksafe.device.identity import describe
 from luksafe.errors import LuksafeError
@@ -231,7 +230,7 @@ class Session:
         except OSError:
             status = 127
         except KeyboardInterrupt:
-            click.echo()
+            echo()
             status = 130
         self._journal.note(self._shown(step), status, timestamp(self._workspace.now()))
         self._save()

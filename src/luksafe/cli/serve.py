@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from urllib.parse import quote
 import click
 
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.terminal import echo
 from luksafe.cli.viewing import ViewOptions, view_options
 from luksafe.errors import UsageError
 from luksafe.ops.view import View
@@ -21,7 +23,7 @@ from luksafe.view.nbd.listen import listen_tcp, listen_unix
 from luksafe.view.nbd.server import serve
 from luksafe.view.overlay import Overlay
 
-DEFAULT_PORT = 10809
+DEFAULT_PORT, MOST_PORT = 10809, 65535
 
 
 @verb
@@ -78,14 +80,14 @@ def _say_ready(app: App, opened: View, uri: str, export: Export) -> None:
         "writable": export.writable is not None,
         "warnings": list(opened.warnings),
     }
-    app.emit(result, lambda: click.echo(uri))
+    app.emit(result, lambda: echo(uri))
     sys.stdout.flush()
     app.say(f"try: nbdinfo '{uri}'; or as root: nbd-client, then mount -o ro; Ctrl-C ends it")
 
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not port.isdigit():
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > MOST_PORT:
         raise UsageError(f"not an address: {text}", hint=f"use a port, or HOST:PORT such as 127.0.0.1:{DEFAULT_PORT}")
     return host.strip("[]") or "127.0.0.1", int(port)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 import click
 
-from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.app import EXIT_WARNINGS, App, to_json, verb
 from luksafe.cli.header_map import draw_map
 from luksafe.cli.targets import header_option, target_argument
+from luksafe.cli.terminal import echo, style
 from luksafe.cli.text import bad, count, good, human_size, table
 from luksafe.errors import DamagedInput
 from luksafe.luks.areas import header_area_bytes, regions
@@ -34,7 +34,7 @@ def command(app: App, target: str, header_file: str | None, with_map: bool, raw:
             raise_with_result(opened, described)
         header = inspection.require_header()
         if raw:
-            click.echo(json.dumps(header.document, indent=2, ensure_ascii=False).encode("utf-8", "replace").decode())
+            click.echo(to_json(header.document))
             return 0
         if with_map:
             layout = regions(inspection)
@@ -55,16 +55,17 @@ def raise_with_result(target: Target, result: dict[str, object]) -> None:
 def _print(app: App, target: Target, with_map: bool) -> None:
     header = target.inspection.require_header()
     for line in _lines(app, target, header):
-        click.echo(line)
+        echo(line)
     if with_map:
-        click.echo("")
+        echo()
         for line in draw_map(regions(target.inspection), colored=app.is_colored):
-            click.echo(line)
+            echo(line)
 
 
 def _lines(app: App, target: Target, header: Header) -> Iterable[str]:
     label = f'  "{header.label}"' if header.label else ""
-    yield click.style(f"{header.format.upper()} volume {header.uuid or '(no UUID)'}{label}", bold=app.is_colored)
+    title = f"{header.format.upper()} volume {header.uuid or '(no UUID)'}{label}"
+    yield style(title, bold=True) if app.is_colored else title
     yield from table(_facts(app, target, header), indent=2)
     if header.keyslots:
         yield "  keyslots"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-import click
+from luksafe.cli.terminal import shown, style, unstyle
 
 
 def human_size(size_bytes: int) -> str:
@@ -48,23 +48,23 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[str] = (), indent: int =
     """Lines of aligned columns, two spaces between; the head, if any, in capitals."""
     if not rows:
         return
-    everything = [*([[h.upper() for h in head]] if head else []), *[list(row) for row in rows]]
-    widths = [max(len(row[i]) for row in everything) for i in range(len(everything[0]))]
+    everything = [*([[h.upper() for h in head]] if head else []), *[[shown(cell) for cell in row] for row in rows]]
+    widths = [max(len(unstyle(row[i])) for row in everything) for i in range(len(everything[0]))]
     for row in everything:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells = [cell + " " * (width - len(unstyle(cell))) for cell, width in zip(row, widths, strict=True)]
         yield (" " * indent + "  ".join(cells)).rstrip()
 
 
 def good(text: str, *, colored: bool) -> str:
     """Green where there is colour."""
-    return click.style(text, fg="green") if colored else text
+    return style(text, fg="green") if colored else text
 
 
 def bad(text: str, *, colored: bool) -> str:
     """Red where there is colour."""
-    return click.style(text, fg="red", bold=True) if colored else text
+    return style(text, fg="red", bold=True) if colored else text
 
 
 def dim(text: str, *, colored: bool) -> str:
     """Faint where there is colour."""
-    return click.style(text, dim=True) if colored else text
+    return style(text, dim=True) if colored else text

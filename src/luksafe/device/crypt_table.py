@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from luksafe.errors import DamagedInput
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 Buffer = bytes | bytearray | memoryview
 
@@ -65,6 +66,7 @@ class CryptTable:
         return {**{name: getattr(self, name) for name in self.__slots__}, "key": key}
 
 
+@walled("a dm-crypt table")
 def parse_crypt_table(line: Buffer | str) -> CryptTable:
     """Read one line of ``dmsetup table``. Give a ``bytearray`` to be able to wipe it: the key is copied once, into
     ``SecretBytes``. Raises ``DamagedInput``, never showing the line.
@@ -76,6 +78,7 @@ def parse_crypt_table(line: Buffer | str) -> CryptTable:
         return _parse(_number(fields[0], "start"), _number(fields[1], "length"), fields[3:])
 
 
+@walled("the parameters of a dm-crypt table")
 def parse_crypt_parameters(start_sector: int, length_sectors: int, parameters: Buffer) -> CryptTable:
     """Read what follows the word ``crypt``. Raises ``DamagedInput``."""
     with memoryview(parameters) as whole:

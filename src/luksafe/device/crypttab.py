@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luksafe.device.mounts import unescape
+from luksafe.wall import ParserStopped, walled
 
 _LINKS = {"UUID": "by-uuid", "PARTUUID": "by-partuuid", "LABEL": "by-label", "PARTLABEL": "by-partlabel", "ID": "by-id"}
 _BLKID_SECONDS = 30
@@ -42,6 +43,11 @@ class CrypttabEntry:
         return (match[1], match[2]) if match else (value, "")
 
 
+def _stopped(_why: ParserStopped, _text: str) -> list[CrypttabEntry]:
+    return []
+
+
+@walled("crypttab", _stopped)
 def parse_crypttab(text: str) -> list[CrypttabEntry]:
     """Every line with at least a name and a device; comments and what makes no sense are left out."""
     entries = []

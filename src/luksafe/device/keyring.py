@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luksafe.secret import SecretBytes
+from luksafe.wall import ParserStopped, walled
 
 PROC_KEYS = Path("/proc/keys")
 _LINE = re.compile(r"([0-9a-f]{8}) [^ ]{7} +\d+ +\S+ [0-9a-f]{8} +\d+ +\d+ user +(.*): (\d+)")
@@ -36,6 +37,11 @@ def readable_keys(size_bytes: int) -> Iterator[ReadableKey]:
             yield ReadableKey(serial, description, payload)
 
 
+def _stopped(_why: ParserStopped, _text: str) -> list[tuple[int, str, int]]:
+    return []
+
+
+@walled("the list of keys", _stopped)
 def parse_user_keys(text: str) -> list[tuple[int, str, int]]:
     """Serial number, description and size in bytes of every ``user`` key that ``/proc/keys`` lists."""
     matches = (_LINE.fullmatch(line.rstrip()) for line in text.splitlines())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luksafe.device.sysfs import BlockNode, node_of
+from luksafe.wall import ParserStopped, walled
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _SWAPS = Path("/proc/swaps")
@@ -23,6 +24,11 @@ class Mount:
     read_only: bool
 
 
+def _stopped(_why: ParserStopped, _text: str) -> list[Mount]:
+    return []
+
+
+@walled("the table of mounts", _stopped)
 def parse_mountinfo(text: str) -> list[Mount]:
     """The lines of a ``mountinfo`` (proc(5)); what cannot be read is left out."""
     found = []

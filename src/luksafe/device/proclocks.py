@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from luksafe.wall import ParserStopped, walled
+
 _LOCKS = Path("/proc/locks")
 
 
@@ -37,6 +39,11 @@ def lock_holders(facts: os.stat_result) -> list[LockHolder]:
     return parse_locks(text, place)
 
 
+def _stopped(_why: ParserStopped, _text: str, _place: str) -> list[LockHolder]:
+    return []
+
+
+@walled("the list of locks", _stopped)
 def parse_locks(text: str, place: str) -> list[LockHolder]:
     """The lines of ``/proc/locks`` about one ``major:minor:inode``; waiting ones (``->``) hold nothing."""
     found = []
@@ -44,6 +51,6 @@ def parse_locks(text: str, place: str) -> list[LockHolder]:
         fields = line.split()
         if len(fields) < 6 or fields[1] not in ("FLOCK", "POSIX", "OFDLCK") or fields[5] != place:
             continue
-        pid = int(fields[4]) if fields[4].isdecimal() else -1
+        pid = int(fields[4]) if fields[4].isdecimal() and len(fields[4]) <= 20 else -1
         found.append(LockHolder(pid, fields[1], fields[3] == "WRITE"))
     return found

@@ -50,7 +50,7 @@ class BlockNode:
     def integer(self, name: str) -> int:
         """An attribute as a number; 0 where there is none."""
         text = self.attribute(name)
-        return int(text) if text.isdecimal() else 0
+        return int(text) if text.isdecimal() and text.isascii() and len(text) <= 20 else 0
 
     @property
     def disk(self) -> BlockNode:

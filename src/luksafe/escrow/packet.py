@@ -18,6 +18,7 @@ from luksafe.escrow.json_members import Json, Members, parse_object
 from luksafe.escrow.public_part import PublicPart, Shares, recipients_member, scheme_member, shares_member
 from luksafe.escrow.recipients.files import make_envelope
 from luksafe.escrow.recipients.interface import SUFFIX, Identity, Recipient, Scheme, Unsealed, scheme_of
+from luksafe.wall import walled
 
 MAX_PACKET_BYTES = 24 << 20
 
@@ -80,6 +81,7 @@ def _lines(document: Json) -> bytes:
     return b"{" + b",\n ".join(lines) + b"}\n"
 
 
+@walled("an escrow packet")
 def read_packet(sealed: bytes, public: bytes | None = None) -> Packet:
     """A packet from its files. Raises DamagedInput when the two do not belong together or are damaged."""
     if len(sealed) > MAX_PACKET_BYTES:
@@ -96,6 +98,7 @@ def read_packet(sealed: bytes, public: bytes | None = None) -> Packet:
     return Packet(sealed, part)
 
 
+@walled("an opened escrow packet")
 def open_packet(packet: Packet, identities: Sequence[Identity]) -> OpenPacket:
     """Open with the first identity that fits.
 

@@ -17,6 +17,7 @@ from luksafe.escrow.recipients.passphrase import Passphrase
 from luksafe.escrow.share_typos import read_words
 from luksafe.escrow.share_words import slip39
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 SECRET_BYTES = 16
 MOST_SHARES = 16
@@ -72,6 +73,7 @@ def split_passphrase(threshold: int, count: int, random_bytes: Callable[[int], b
     return SplitPassphrase(Passphrase(passphrase, name), public, shares)
 
 
+@walled("a share")
 def read_share(text: str) -> Share:
     """A share from typed words or a share's file (see share_words).
 

@@ -11,6 +11,7 @@ from luksafe.luks.areas import header_area_bytes, regions
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection
 from luksafe.reader import Reader, SliceReader, read_with_holes
+from luksafe.wall import walled
 
 Range = tuple[int, int]
 
@@ -32,6 +33,7 @@ class Capture:
     unreadable: tuple[Range, ...] = ()
 
 
+@walled("a header area")
 def capture(reader: Reader, inspection: Inspection, *, full: bool = False) -> Capture:
     """Read the header image of an inspected volume. A damaged or not understood header is kept whole.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from luksafe.luks.model import Header, Keyslot, Segment
 from luksafe.luks.tokens import explain_token
 from luksafe.reader import Reader
+from luksafe.wall import ParserStopped, walled
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,12 @@ class Change:
     new: str = ""
 
 
+def _stopped(why: ParserStopped, *_: object) -> list[Change]:
+    """Two headers that cannot be compared are not known to be the same."""
+    return [Change(why.code, "", str(why))]
+
+
+@walled("the difference between two headers", _stopped)
 def compare(
     old: Header, new: Header, old_reader: Reader | None = None, new_reader: Reader | None = None
 ) -> list[Change]:
@@ -51,7 +58,15 @@ def same_volume_key(old: Header, new: Header) -> bool | None:
 def keyslot_fingerprint(keyslot: Keyslot) -> str:
     """What tells one passphrase enrolment from another: the salt is new with every one."""
     salt = keyslot.kdf.salt if keyslot.kdf else b""
-    return hashlib.sha256(salt + keyslot.type.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return hashlib.sha256(salt + _bytes_of(keyslot.type)).hexdigest()[:16]
+
+
+def _bytes_of(text: str) -> bytes:
+    """As the text stands in the header: foreign bytes as they are; a surrogate that came as an escape has none."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def describe_keyslot(keyslot: Keyslot) -> str:

@@ -24,6 +24,7 @@ from luksafe.luks.luks2.validate import validate
 from luksafe.luks.model import CopyName, Header, Json
 from luksafe.luks.search import SECTOR_BYTES, Mark
 from luksafe.reader import Reader
+from luksafe.wall import ParserStopped, walled
 
 FoundState = Literal["ok", "no-magic", "in-pieces", "damaged", "fragment"]
 Format = Literal["luks1", "luks2"]
@@ -34,6 +35,7 @@ _PIECES: tuple[FoundState, str] = (
 )
 _PADDING: tuple[FoundState, str] = ("damaged", "what should be zeros in it is not; with zeros there the checksum fits")
 _UUID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_NUMBER = re.compile("[0-9]{1,20}")
 _SECTIONS = ("keyslots", "segments", "digests", "config")
 _SPARSE_LOOK_BYTES = 64 << 10
 _FRAGMENT_BYTES = HEADER_SIZES[-1] - BINARY_BYTES
@@ -65,6 +67,14 @@ class FoundCopy:
     json_offset: int | None = None
 
 
+def _stopped(why: ParserStopped, _reader: Reader, mark: Mark) -> FoundCopy:
+    """What stands there is told all the same."""
+    kind: Format = "luks1" if mark.kind == "luks1" else "luks2"
+    place: CopyName = "secondary" if mark.kind == "secondary" else "primary"
+    return FoundCopy(mark.offset, mark.offset, kind, place, "damaged", str(why))
+
+
+@walled("a header copy", _stopped)
 def examine_mark(reader: Reader, mark: Mark) -> FoundCopy | None:
     """The header copy at a mark, None when there is none. Never raises on any content; bad sectors are damage."""
     try:
@@ -178,7 +188,7 @@ def _json(reader: Reader, offset: int) -> FoundCopy | None:
     if document is None or not all(isinstance(document.get(name), dict) for name in _SECTIONS):
         return None
     stated = document["config"].get("json_size")
-    json_size = int(stated) if isinstance(stated, str) and stated.isdecimal() else 0
+    json_size = int(stated) if isinstance(stated, str) and _NUMBER.fullmatch(stated) else 0
     if any(f.severity is Severity.ERROR for f in validate(document, json_size)):
         return None
     why = "the JSON of a header without its binary header: UUID and place of the volume are not known"

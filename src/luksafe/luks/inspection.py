@@ -13,6 +13,7 @@ from luksafe.luks.luks1.validate import validate as validate_luks1
 from luksafe.luks.luks2.copies import HeaderCopy, compare_copies, read_copies
 from luksafe.luks.model import Header
 from luksafe.reader import Reader, SliceReader
+from luksafe.wall import ParserStopped, walled
 
 Format = Literal["luks1", "luks2", "none"]
 
@@ -65,6 +66,16 @@ class Inspection:
         )
 
 
+def _stopped(why: ParserStopped, reader: Reader, offset: int = 0) -> Inspection:
+    """A header that stops the parser is a damaged one, of the format that its first bytes say."""
+    start = _read(SliceReader(reader, offset) if offset else reader, 0, 8)
+    kind: Format = "luks1" if start == luks1.MAGIC + b"\0\1" else "luks2"
+    copy = HeaderCopy("primary", 0, "damaged", str(why), None, None, start, ())
+    finding = Finding(why.code, Severity.ERROR, "primary", str(why), 0, None)
+    return Inspection(kind, None, (copy,), (finding,), offset)
+
+
+@walled("a LUKS header", _stopped)
 def inspect(reader: Reader, offset: int = 0) -> Inspection:
     """Look at the volume that begins at ``offset`` bytes. Reads only; never raises on any content."""
     part = SliceReader(reader, offset) if offset else reader

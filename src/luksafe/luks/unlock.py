@@ -14,6 +14,7 @@ from luksafe.luks.af import merge_stripes
 from luksafe.luks.model import Area, Digest, Header, Keyslot
 from luksafe.reader import Reader
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 ARGON2_KINDS: dict[str, Literal["argon2i", "argon2id"]] = {"argon2i": "argon2i", "argon2id": "argon2id"}
 MAX_STRIPES = 4000
@@ -71,6 +72,7 @@ def keyslots_in_order(header: Header) -> Iterator[Keyslot]:
         yield from (k for k in usable if k.priority == priority)
 
 
+@walled("a keyslot")
 def open_keyslot(
     reader: Reader, header: Header, keyslot: Keyslot, passphrase: SecretBytes, limits: KdfLimits
 ) -> Unlocked:

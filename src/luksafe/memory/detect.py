@@ -22,6 +22,7 @@ from luksafe.memory.sources import (
     qemu_stream,
 )
 from luksafe.memory.sources.raw import open_raw
+from luksafe.wall import walled
 
 _OPENERS: tuple[tuple[bytes, Callable[[Path], MemoryImage]], ...] = (
     (lime.MAGIC, lime.open_lime),
@@ -57,6 +58,7 @@ def open_memory(path: Path, *, as_raw: bool = False) -> MemoryImage:
         raise explain(path, error) from error
 
 
+@walled("a memory image")
 def _open(path: Path) -> MemoryImage:
     if path.resolve() == kcore.KCORE:
         return kcore.open_kcore()

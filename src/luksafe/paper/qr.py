@@ -14,6 +14,7 @@ from luksafe.paper.parts import Part, part_lines
 from luksafe.paper.sheet import LINE_BYTES, MAX_LINE, Head
 from luksafe.paper.text import lines_of
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 CODES_PER_PAGE = 6
 MAX_VERSION = 23
@@ -62,6 +63,7 @@ def write_part(part: Part) -> str:
     return f"LUKSAFE1/{part.head.sheet_id.replace('-', '')}/{part.index}/{part.count}/{head}/{data}/{check}"
 
 
+@walled("a code of a sheet")
 def read_part(text: str) -> Part | None:
     """The part in the text of a code, or None if it is no code of ours.
 

@@ -10,6 +10,7 @@ from luksafe.paper import alphabet
 from luksafe.paper.line import LINE_SYMBOLS, Line, find_number, propose, take
 from luksafe.paper.sheet import LINE_BYTES, MAX_LINE, Head
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 MAX_TEXT_CHARACTERS = 1 << 20
 MAX_ROWS = 2 * (MAX_LINE + 1)
@@ -52,6 +53,7 @@ def lines_of(head: Head, payload: SecretBytes) -> list[Line]:
     return lines
 
 
+@walled("a typed sheet")
 def read_text(text: str) -> TypedText:
     """Read typed rows in any order, with or without numbers; raises UsageError for more than a sheet can hold."""
     rows = text.splitlines()
@@ -69,6 +71,7 @@ def read_text(text: str) -> TypedText:
     return result
 
 
+@walled("a typed line")
 def read_row(typed: str, expected: int, *others: int, row: int = 1) -> Line | WrongRow:
     """Read one row; ``expected``, or else one of ``others``, is the line it may be if it does not say. Never raises."""
     if len(typed) > MAX_ROW_CHARACTERS:

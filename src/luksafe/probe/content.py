@@ -10,6 +10,7 @@ from luksafe.probe.recognised import Confidence, Kind, Recognised
 from luksafe.probe.sector_starts import have_noisy_starts
 from luksafe.probe.statistics import SectorClass, classify_sectors
 from luksafe.reader import Reader
+from luksafe.wall import walled
 
 SECTOR_BYTES = 512
 START_BYTES = 1 << 20
@@ -47,6 +48,7 @@ class Content:
     recognised: tuple[Recognised, ...] = ()
 
 
+@walled("decrypted data")
 def recognise_content(reader: Reader) -> Content:
     """Names what begins at byte 0 of decrypted data. Raises ``OSError`` where its first MiB cannot be read."""
     start = reader.read_at(0, min(START_BYTES, reader.size_bytes))

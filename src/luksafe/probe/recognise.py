@@ -31,6 +31,7 @@ from luksafe.probe.signatures import (
 )
 from luksafe.probe.volume import MismatchError, Volume
 from luksafe.reader import Reader
+from luksafe.wall import ParserStopped, walled
 
 Probe = Callable[[Volume], Recognised]
 
@@ -78,14 +79,24 @@ def recognise(reader: Reader, *, offset: int = 0) -> list[Recognised]:
     return sorted(found, key=lambda match: (match.copy == "backup", match.kind is Kind.BOOT_CODE, match.offset))
 
 
+def _stopped(_why: ParserStopped, _probe: Probe, _volume: Volume) -> None:
+    return None
+
+
+@walled("a signature", _stopped)
+def _tried(probe: Probe, volume: Volume) -> Recognised | None:
+    """What one probe sees; a fault in one takes nothing from the others."""
+    try:
+        return probe(volume)
+    except MismatchError:
+        return None
+
+
 def _matches(volume: Volume, probes: Iterable[Probe]) -> list[Recognised]:
     found: dict[tuple[str, int], Recognised] = {}
     for probe in probes:
-        try:
-            match = probe(volume)
-        except MismatchError:
-            continue
-        if match.bits >= LEAST_BITS:
+        match = _tried(probe, volume)
+        if match is not None and match.bits >= LEAST_BITS:
             # On tiny volumes the place of a backup can be that of the primary, which comes first.
             found.setdefault((match.name, match.offset), match)
     return list(found.values())

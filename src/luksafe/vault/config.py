@@ -13,6 +13,7 @@ from luksafe.errors import DamagedInput, NotFound, UsageError
 from luksafe.vault.folder import Folder, RandomSource
 from luksafe.vault.folder_store import HOME, make_store
 from luksafe.vault.marker import MARKER, is_store_id, read_marker
+from luksafe.wall import walled
 
 CONFIG = "config.toml"
 MAX_CONFIG_BYTES = 1 << 20
@@ -95,6 +96,7 @@ def _text(folder: Folder) -> str:
         raise UsageError(f"{folder.path / CONFIG} cannot be read: {error}", hint="look at it in an editor") from error
 
 
+@walled("the configuration of the vault")
 def _parse(folder: Folder, text: str) -> Config:
     """The configuration in ``text``. Raises ``UsageError`` that says what is wrong."""
     try:

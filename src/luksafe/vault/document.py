@@ -31,7 +31,7 @@ OpenT = TypeVar("OpenT", bound=Open)
 def encode_document(content: Json, limit_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
     """The bytes of a document. Raises ``UsageError`` when ``content`` is no JSON or too long."""
     try:
-        text = msgspec.json.format(msgspec.json.encode(content), indent=2)
+        text = msgspec.json.format(_encoded(content), indent=2)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise UsageError(f"cannot be written as JSON: {error}") from error
     body = text.removesuffix(b"\n}") + b",\n"
@@ -39,6 +39,24 @@ def encode_document(content: Json, limit_bytes: int = MAX_DOCUMENT_BYTES) -> byt
     if len(document) > limit_bytes:
         raise UsageError(f"a document of {len(document)} bytes is over the limit of {limit_bytes}")
     return document
+
+
+def _encoded(content: Json) -> bytes:
+    """JSON in UTF-8. A header may say what UTF-8 cannot (lone surrogates): that is spelled out, the rest is kept."""
+    try:
+        return msgspec.json.encode(content)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_spelled(content))
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_spelled(name): _spelled(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_spelled(member) for member in value]
+    return value
 
 
 def decode_document(data: bytes, limit_bytes: int = MAX_DOCUMENT_BYTES) -> Json:

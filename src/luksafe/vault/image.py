@@ -7,6 +7,7 @@ import struct
 import zlib
 
 from luksafe.errors import DamagedInput, Unsupported
+from luksafe.wall import walled
 
 MAX_IMAGE_BYTES = 256 << 20
 MAX_PACKED_BYTES = MAX_IMAGE_BYTES + (1 << 20)
@@ -33,6 +34,7 @@ def pack(image: bytes) -> bytes:
     return _GZIP_HEADER + packed + struct.pack("<II", zlib.crc32(image), len(image))
 
 
+@walled("a packed image")
 def unpack(packed: bytes, limit_bytes: int = MAX_IMAGE_BYTES) -> bytes:
     """The image in a gzip file. Raises ``DamagedInput`` when damaged, not alone, or longer than ``limit_bytes``."""
     unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)

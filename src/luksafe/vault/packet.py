@@ -10,6 +10,7 @@ import msgspec
 
 from luksafe.errors import DamagedInput
 from luksafe.vault.name import PACKET, SEALED, Kind, Name, base_id, image_id
+from luksafe.wall import walled
 
 MAX_SEALED_BYTES = 24 << 20
 
@@ -34,6 +35,7 @@ class PacketFiles:
         return [*public, (Name(volume, self.id, self.kind), self.sealed)]
 
 
+@walled("a packet in the vault")
 def check_packet_file(name: Name, data: bytes) -> None:
     """Raise ``DamagedInput`` unless ``data`` is what its name says, to the last bit."""
     assert name.kind in PACKET

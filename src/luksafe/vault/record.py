@@ -13,6 +13,7 @@ from luksafe.errors import DamagedInput
 from luksafe.vault.document import Open, OpenT, decode_document, encode_document, from_json, to_json
 from luksafe.vault.image import MAX_IMAGE_BYTES
 from luksafe.vault.name import Kind, Name, base_id, volume_folder
+from luksafe.wall import walled
 
 FORMAT = 1
 
@@ -129,6 +130,7 @@ def tag_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:16]
 
 
+@walled("a document of the vault")
 def decode(name: Name, data: bytes) -> Document:
     """The document in the file ``name``. Raises ``DamagedInput`` when it is damaged, or belongs under another name."""
     if name.tag not in ("", tag_of(data)):
@@ -142,6 +144,7 @@ def decode(name: Name, data: bytes) -> Document:
     return document
 
 
+@walled("a document")
 def parse_as(kind: type[OpenT], data: bytes) -> OpenT:
     """A document of a kind that belongs to no backup (a marker, a manifest). Raises ``DamagedInput``."""
     return from_json(kind, decode_document(data))

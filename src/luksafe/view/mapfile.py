@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 from luksafe.errors import DamagedInput
+from luksafe.wall import walled
 
 MAX_BLOCKS = 1_000_000  # a mapfile of a dying disk has thousands; this bounds a hostile one
 MAX_SIZE_BYTES = 1 << 63
@@ -110,6 +111,7 @@ def format_mapfile(mapfile: Mapfile, *, comments: list[str] | None = None) -> st
     return "\n".join(lines) + "\n"
 
 
+@walled("a ddrescue mapfile")
 def parse_mapfile(text: str) -> Mapfile:
     """Read a mapfile of ddrescue or of ours. Raises ``DamagedInput`` for anything else."""
     lines = [content for line in text.splitlines() if (content := line.partition("#")[0].split())]

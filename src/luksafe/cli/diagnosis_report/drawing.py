@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from html import escape
 
+from luksafe.cli.diagnosis_report.escaped import escape
 from luksafe.cli.diagnosis_report.palette import KIND_WORDS, STATES, cell_color, entropy_color
 from luksafe.cli.text import human_size
 from luksafe.ops.diagnosis.facts import Facts

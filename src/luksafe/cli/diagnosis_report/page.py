@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from typing import Any
 
 from luksafe import __version__
+from luksafe.cli.diagnosis_report.escaped import escape, escape_lines
 from luksafe.luks.finding import Finding, Severity
 from luksafe.ops.diagnosis.model import Diagnosis, Verdict
+from luksafe.visible import visible
 
 ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 SHOWN_PARAMETERS = (
@@ -90,10 +91,10 @@ def _head(diagnosis: Diagnosis) -> str:
 
 
 def _next(diagnosis: Diagnosis) -> str:
-    commands = "\n".join(diagnosis.next)
+    commands = "\n".join(map(visible, diagnosis.next))
     avoid = "".join(f"<p class='avoid'>Not: {escape(line)}</p>" for line in diagnosis.avoid)
     title = "What to do next" if diagnosis.verdict is not Verdict.HEALTHY else "What may come next"
-    return _section(title, f"<pre>{escape(commands)}</pre>{avoid}" if commands or avoid else "")
+    return _section(title, f"<pre>{escape_lines(commands)}</pre>{avoid}" if commands or avoid else "")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

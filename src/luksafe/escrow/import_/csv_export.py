@@ -9,6 +9,7 @@ from luksafe.errors import DamagedInput
 from luksafe.escrow.import_.model import ImportedSecret
 from luksafe.escrow.recovery_key import is_recovery_key
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 MAX_BYTES = 64 << 20
 MAX_FIELD = 1 << 16
@@ -25,6 +26,7 @@ PASSPHRASE_KINDS = ("", "recovery_key", "password", "passphrase", "recovery key"
 VOLUME_KEY_KINDS = ("volume-key", "volume_key", "master_key")
 
 
+@walled("a table of recovery keys")
 def read_csv(data: bytes) -> list[ImportedSecret]:
     """One secret for each row that has one. A host's hardware ``uuid`` (as Fleet has it) is not the volume's.
 

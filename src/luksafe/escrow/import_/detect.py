@@ -10,10 +10,12 @@ from luksafe.escrow.import_.raw_key import is_raw_key
 from luksafe.escrow.recipients.interface import AGE_ARMOR, AGE_INTRO
 from luksafe.escrow.recovery_key import read_recovery_key
 from luksafe.escrow.volume_key.packet import is_volume_key_packet
+from luksafe.wall import walled
 
 Kind = Literal["volume_key", "packet", "luksdump", "recovery-key", "csv", "raw-key", "unknown"]
 
 
+@walled("a file to import")
 def detect(data: bytes) -> Kind:
     """The kind of file, by its content alone."""
     if is_volume_key_packet(data):

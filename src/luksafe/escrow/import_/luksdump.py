@@ -10,6 +10,7 @@ import re
 from luksafe.errors import DamagedInput
 from luksafe.escrow.import_.model import ImportedSecret
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 SECTOR_BYTES = 512
 MAX_TEXT = 1 << 20
@@ -23,6 +24,7 @@ def is_luksdump(text: str) -> bool:
     return _START.search(text) is not None
 
 
+@walled("a dump of a volume key")
 def read_luksdump(text: str) -> ImportedSecret:
     """The volume key and what stands above it; raises DamagedInput, also where the key has not the stated size."""
     start = _START.search(text[:MAX_TEXT])

@@ -7,6 +7,7 @@ import re
 from luksafe.errors import DamagedInput
 from luksafe.escrow.import_.model import ImportedSecret
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 # AES, XTS and LRW keys; longer ones carry the key of an integrity algorithm behind the cipher's
 KEY_BYTES = (16, 24, 32, 40, 48, 64, 72, 80, 96, 112, 128)
@@ -18,6 +19,7 @@ def is_raw_key(data: bytes) -> bool:
     return len(data) in KEY_BYTES or (_HEX.fullmatch(data) is not None and len(data.strip()) // 2 in KEY_BYTES)
 
 
+@walled("a volume key file")
 def read_raw_key(data: bytes) -> ImportedSecret:
     """The volume key; raises DamagedInput when no volume key has such a size."""
     if _HEX.fullmatch(data) and len(data.strip()) % 2 == 0 and len(data.strip()) // 2 in KEY_BYTES:

@@ -13,6 +13,7 @@ import pyrage
 from luksafe.errors import DamagedInput, KeyRejected, Unsupported, UsageError
 from luksafe.escrow.recipients.interface import Envelope, RecipientName, Scheme, Unsealed, without_space
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 MOST_NAME = 128
 NAME_START = 32
@@ -60,6 +61,7 @@ class AgeRecipient:
         return RecipientName("ssh", " ".join([algorithm, *comment]), f"SHA256:{sha256}")
 
 
+@walled("an age recipient")
 def parse_recipient(text: str, callbacks: PluginCallbacks | None = None) -> AgeRecipient:
     """A recipient from ``age1…`` or a line of ``id_ed25519.pub``; raises UsageError, Unsupported (no such plugin)."""
     text = text.strip()

@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 
 from luksafe.errors import DamagedInput, KeyRejected, Unsupported
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 PASSWORD_NEEDED = "password-needed"  # noqa: S105 - the code of an error
 SMALLEST_RSA_BITS = 2048
+_UNREADABLE = (ValueError, x509.InvalidVersion, UnsupportedAlgorithm)
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 PublicKey = RSAPublicKey | EllipticCurvePublicKey
@@ -33,12 +35,13 @@ class KeyFile:
     certificate: x509.Certificate | None = None
 
 
+@walled("a certificate")
 def load_certificates(data: bytes) -> list[x509.Certificate]:
     """The certificates of a file, PEM or DER, the recipient's first; raises DamagedInput, Unsupported (key type)."""
     try:
         is_pem = b"-----BEGIN" in data
         certificates = x509.load_pem_x509_certificates(data) if is_pem else [x509.load_der_x509_certificate(data)]
-    except ValueError:
+    except _UNREADABLE:
         raise DamagedInput("this is no X.509 certificate", hint="give a certificate as PEM or DER") from None
     public_key(certificates[0])
     return certificates
@@ -58,6 +61,7 @@ def public_key(certificate: x509.Certificate) -> PublicKey:
     )
 
 
+@walled("a private key")
 def load_key_file(data: bytes, password: SecretBytes | None) -> KeyFile:
     """A private key from PEM, PKCS#8 DER or PKCS#12.
 
@@ -116,7 +120,7 @@ def _certificate_in(data: bytes) -> x509.Certificate | None:
     """The certificate that stands in the same PEM file as the key, if any."""
     try:
         return x509.load_pem_x509_certificates(data)[0] if b"BEGIN CERTIFICATE" in data else None
-    except ValueError:
+    except _UNREADABLE:
         return None
 
 
@@ -125,6 +129,7 @@ def fingerprint(certificate: x509.Certificate) -> str:
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 
+@walled("a chain of certificates")
 def oddities(certificates: Sequence[x509.Certificate], now: datetime) -> list[str]:
     """What is odd about the first certificate and the chain behind it, in sentences; empty when nothing is."""
     certificate = certificates[0]

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from luksafe.errors import DamagedInput, Unsupported
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 MAX_RECIPIENTS = 256
 TAG_BYTES = 16
@@ -67,6 +68,7 @@ def build_message(recipient_infos_der: bytes, nonce: bytes, ciphertext: bytes, t
     return bytes(cms.ContentInfo({"content_type": "authenticated_enveloped_data", "content": message}).dump())
 
 
+@walled("a CMS message")
 def parse_message(data: bytes) -> CmsMessage:
     """Read a message, DER, BER or PEM; raises DamagedInput, Unsupported for other kinds of CMS."""
     try:

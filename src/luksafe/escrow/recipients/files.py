@@ -12,12 +12,14 @@ from luksafe.escrow.recipients.age import AgeRecipient, PluginCallbacks
 from luksafe.escrow.recipients.interface import AGE_ARMOR, AGE_INTRO, Envelope, Identity, Recipient
 from luksafe.escrow.recipients.passphrase import Passphrase
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 MAX_FILE_BYTES = 1 << 20
 SSH_PRIVATE = b"-----BEGIN OPENSSH PRIVATE KEY-----"
 RSA_PRIVATE = b"-----BEGIN RSA PRIVATE KEY-----"
 
 
+@walled("a file of recipients")
 def read_recipients(data: bytes, callbacks: PluginCallbacks | None = None) -> list[Recipient]:
     """The recipients in a file: one X.509 certificate (with its chain), or lines of age recipients and ssh keys.
 
@@ -48,6 +50,7 @@ def make_envelope(recipients: Sequence[Recipient], random_bytes: Callable[[int],
     return cast("Envelope", _x509().make_envelope(recipients, random_bytes))
 
 
+@walled("a key file")
 def load_identities(
     data: bytes, password: SecretBytes | None = None, callbacks: PluginCallbacks | None = None
 ) -> list[Identity]:

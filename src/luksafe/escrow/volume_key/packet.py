@@ -11,6 +11,7 @@ from luksafe.escrow.volume_key import openpgp, wrapping
 from luksafe.escrow.volume_key.model import PacketFormat, VolumeKeyPacket, check_key
 from luksafe.escrow.volume_key.ttlv import MAX_BYTES, Item, parse_item
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 if TYPE_CHECKING:
     from luksafe.escrow.recipients.x509 import X509Identity, X509Recipient
@@ -50,6 +51,7 @@ def packet_format(data: bytes) -> PacketFormat:
     return known[0]
 
 
+@walled("the metadata of a packet of volume_key")
 def read_metadata(data: bytes) -> VolumeKeyPacket | None:
     """What stands outside the encryption, without the secret; None when all is sealed. Raises DamagedInput."""
     if packet_format(data) in (PacketFormat.ASYMMETRIC, PacketFormat.PASSPHRASE):
@@ -57,6 +59,7 @@ def read_metadata(data: bytes) -> VolumeKeyPacket | None:
     return replace(VolumeKeyPacket.from_item(parse_item(_body(data))), secret=None)
 
 
+@walled("a packet of volume_key")
 def open_packet(data: bytes, keys: Keys) -> VolumeKeyPacket:
     """The packet with its secret. Raises KeyRejected (also: code ``key-needed``), DamagedInput, Unsupported."""
     form, body = packet_format(data), _body(data)

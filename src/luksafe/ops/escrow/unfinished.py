@@ -97,7 +97,7 @@ def unfinished(workspace: Workspace, uuid: str) -> list[tuple[Path, PendingEnrol
     """The notes of enrolments of a volume that never ended: after a power cut, or when undoing failed."""
     found = []
     for path in sorted(note_folder(workspace).glob(f"{NAME}*.json")):
-        with suppress(OSError, msgspec.MsgspecError):
+        with suppress(OSError, ValueError):
             note = msgspec.json.decode(path.read_bytes(), type=PendingEnrolment)
             found += [(path, note)] if note.uuid == uuid else []
     return found

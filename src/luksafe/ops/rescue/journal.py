@@ -12,6 +12,7 @@ import msgspec
 
 from luksafe.errors import DamagedInput, StoreError
 from luksafe.ops.rescue.model import Guess
+from luksafe.wall import walled
 
 MAX_FILE_BYTES = 1 << 20
 _FORMAT = 1
@@ -51,6 +52,7 @@ def journal_folder(state_folder: Path, target_key: str) -> Path:
     return state_folder / "rescue" / hashlib.sha256(target_key.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+@walled("the journal of a rescue")
 def read_journal(folder: Path) -> Journal | None:
     """The journal of a rescue that was begun; None when there is none. Raises DamagedInput."""
     path = folder / "journal.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from luksafe.errors import DamagedInput, LuksafeError, UsageError
 from luksafe.luks.search import Mark
+from luksafe.wall import walled
 
 MAX_FILE_BYTES = 16 << 20
 _FORMAT = 1
@@ -47,6 +48,7 @@ def read_checkpoint(path: Path, target: str, size_bytes: int) -> Checkpoint:
     return found
 
 
+@walled("the state of a scan")
 def _parse(raw: bytes, path: Path) -> Checkpoint:
     try:
         if len(raw) > MAX_FILE_BYTES:

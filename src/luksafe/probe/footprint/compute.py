@@ -15,6 +15,7 @@ from luksafe.probe.footprint.xfs import xfs
 from luksafe.probe.recognised import Kind, Recognised
 from luksafe.probe.volume import MismatchError, Volume
 from luksafe.reader import Reader
+from luksafe.wall import ParserStopped, walled
 
 FOOTPRINTS: Mapping[str, Callable[[Volume, Recognised], Footprint]] = {
     "vfat": vfat,
@@ -49,6 +50,11 @@ FOOTPRINTS: Mapping[str, Callable[[Volume, Recognised], Footprint]] = {
 }
 
 
+def _stopped(_: ParserStopped, reader: Reader, found: Recognised) -> Footprint:
+    return evidence_only(Volume(reader, found.start), found)
+
+
+@walled("the footprint of a structure", _stopped)
 def footprint(reader: Reader, found: Recognised) -> Footprint:
     """What the maker of ``found`` wrote, in bytes of ``reader``, as far as the structure and those it leads to tell.
 

@@ -12,6 +12,7 @@ from luksafe.errors import DamagedInput
 from luksafe.probe.recognised import Recognised
 from luksafe.reader import Reader
 from luksafe.view.inside.lvm_text import MAX_TEXT_BYTES, Section, Value, parse_lvm_text
+from luksafe.wall import walled
 
 AREA_HEADER_BYTES = 512
 SECTOR_BYTES = 512
@@ -68,6 +69,7 @@ class LogicalVolume:
     why_not: str = ""
 
 
+@walled("LVM metadata")
 def logical_volumes(reader: Reader, label: Recognised) -> list[LogicalVolume]:
     """The visible logical volumes of the physical volume that was recognised as ``label``. Raises ``DamagedInput``."""
     metadata = parse_lvm_text(_metadata_text(reader, label))

@@ -11,10 +11,11 @@ Section = dict[str, "Value | Section"]
 
 MAX_TEXT_BYTES = 2 << 20  # more than any real one; the tokens of it take some 80 MiB
 MAX_DEPTH = 16
+MAX_NUMBER_CHARACTERS = 20  # of 64 bits
 _TOKEN = re.compile(
     r"""\s+ | \#[^\n]*
       | (?P<string> "(?:[^"\\]|\\.)*" )
-      | (?P<number> -?\d+(?:\.\d+)? (?![\w.+-]) )
+      | (?P<number> -?[0-9]+(?:\.[0-9]+)? (?![\w.+-]) )
       | (?P<word> [\w.+/-]+ )
       | (?P<sign> [{}\[\]=,] )""",
     re.VERBOSE,
@@ -87,6 +88,8 @@ class _Parser:
         if kind == "string":
             return re.sub(r"\\(.)", r"\1", text[1:-1])
         if kind == "number":
+            if len(text) > MAX_NUMBER_CHARACTERS:
+                raise _damaged()
             return float(text) if "." in text else int(text)
         return text
 

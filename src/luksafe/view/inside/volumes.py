@@ -10,6 +10,7 @@ from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Kind, Recognised
 from luksafe.reader import Reader, SliceReader
 from luksafe.view.inside.lvm import logical_volumes
+from luksafe.wall import ParserStopped, walled
 
 MAX_DEPTH = 3  # LVM in a partition in the volume
 MAX_PARTITIONS = 256
@@ -29,6 +30,11 @@ class InnerVolume:
     why_not: str = ""
 
 
+def _stopped(why: ParserStopped, _: Reader) -> list[InnerVolume]:
+    return [InnerVolume("", None, why_not=str(why))]
+
+
+@walled("the volumes inside", _stopped)
 def inner_volumes(reader: Reader) -> list[InnerVolume]:
     """All volumes inside, in order of the tables that name them."""
     return list(_inside(reader, "", MAX_DEPTH))
