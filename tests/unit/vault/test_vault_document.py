@@ -63,7 +63,7 @@ def test_anything_else_is_damaged(data: bytes) -> None:
         decode_document(data)
 
 
-@pytest.mark.parametrize("content", [{"a": object()}, {"a": "\udc80"}, {"a": "x" * MAX_DOCUMENT_BYTES}])
+@pytest.mark.parametrize("content", [{"a": object()}, {"a": "x" * MAX_DOCUMENT_BYTES}])
 def test_what_cannot_be_written_is_an_error(content: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         encode_document(content)
