@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import click
 
-from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
 from luksafe.cli.copies import missing_copies
 from luksafe.cli.dangers import damaged_keyslot_option
 from luksafe.cli.targets import header_option
@@ -15,14 +15,14 @@ from luksafe.cli.text import count, human_size
 from luksafe.errors import LuksafeError, NotFound, UsageError
 from luksafe.luks.model import Json
 from luksafe.ops.backup import BackupReport, backup_device
-from luksafe.ops.check import every_device
 from luksafe.ops.moment import LUKS1_NOTE
+from luksafe.ops.roster import MissingVolume, Roster, machine_and_vault
 
 
 @verb
 @click.argument("devices", nargs=-1)
 @header_option
-@click.option("--all", "every", is_flag=True, help="Every LUKS volume of this machine.")
+@click.option("--all", "every", is_flag=True, help="Every LUKS volume of this machine and of the vault.")
 @click.option("--full", is_flag=True, help="Keep the whole header area, unused space too.")
 @click.option("--again", is_flag=True, help="Keep a header that was forgotten before.")
 @damaged_keyslot_option
@@ -38,11 +38,12 @@ def command(
     why: str,
 ) -> int:
     """Save the header of each DEVICE in the vault and in every store that is here."""
-    wanted = every_device() if every else [(device, header_file) for device in devices]
     if not every and not devices:
         raise UsageError("name a device, or use --all", hint="see which devices there are: lsblk -f")
-    if every and not wanted:
-        raise NotFound("no LUKS volume was found on this machine")
+    roster = machine_and_vault(app.workspace()) if every else Roster(tuple((d, header_file) for d in devices))
+    wanted = roster.devices
+    if not wanted and not roster.missing:
+        raise NotFound("no LUKS volume was found on this machine, and the vault knows of none")
     reports: list[BackupReport] = []
     failures: list[LuksafeError] = []
     for device, header in wanted:
@@ -53,17 +54,43 @@ def command(
             )
             reports.append(report)
         except LuksafeError as problem:
-            if len(wanted) == 1:
+            if len(wanted) == 1 and not roster.missing:
                 raise
             app.warn(f"{device}: {problem}")
             failures.append(problem)
     app.emit(
-        {"backups": [to_json(r) for r in reports]},
-        lambda: chain.from_iterable(_lines(report, verbose=app.verbose) for report in reports),
+        {"backups": [to_json(r) for r in reports], "missing": [missing_json(m) for m in roster.missing]},
+        lambda: chain(
+            chain.from_iterable(_lines(report, verbose=app.verbose) for report in reports),
+            _missing_lines(roster.missing),
+        ),
     )
-    if failures:
-        return failures[0].exit_status if not reports else EXIT_WARNINGS
-    return EXIT_WARNINGS if any(_has_warnings(report) for report in reports) else 0
+    is_lost = any(missing.is_lost for missing in roster.missing)
+    if failures and not reports:
+        return failures[0].exit_status
+    if is_lost and not reports:
+        return EXIT_NEGATIVE
+    return EXIT_WARNINGS if failures or is_lost or any(_has_warnings(report) for report in reports) else 0
+
+
+def missing_json(missing: MissingVolume) -> Json:
+    """A volume that the vault knows and that is not on this machine, as JSON."""
+    return {
+        "uuid": missing.uuid,
+        "fate": missing.fate,
+        "device": missing.device,
+        "backup": missing.backup.id,
+        "text": missing.text,
+        "next": missing.next,
+        "last_seen": missing.seen,
+    }
+
+
+def _missing_lines(missing: Sequence[MissingVolume]) -> Iterator[str]:
+    for volume in sorted(missing, key=lambda volume: not volume.is_lost):
+        yield f"{'LOST    ' if volume.is_lost else 'absent  '}{volume.uuid}: {volume.text}"
+        if volume.next:
+            yield f"  next    {volume.next}"
 
 
 def to_json(report: BackupReport) -> Json:
@@ -88,11 +115,12 @@ def to_json(report: BackupReport) -> Json:
         "damaged": [found.words("the device") for found in report.damaged],
         "destroyed_keyslots": list(report.destroyed),
         "open_without_header": report.lost.text if report.lost else None,
+        "replaced": [reason.text for reason in report.replaced],
     }
 
 
 def _has_warnings(report: BackupReport) -> bool:
-    if report.lost or report.dangers:
+    if report.lost or report.dangers or report.replaced:
         return True
     return bool(report.added.problems or report.taken.unreadable or report.inspection.is_refused)
 
@@ -119,6 +147,9 @@ def _lines(report: BackupReport, *, verbose: bool) -> Iterator[str]:
         yield f"  DANGER  {danger}"
     if report.dangers:
         yield f"  next    luksafe diagnose {report.device}"
+    for replaced in report.replaced:
+        yield f"  DANGER  {replaced.text}"
+        yield f"  next    {replaced.next}"
     if report.lost:
         yield f"  DANGER  {report.lost.text}"
         yield f"  next    {report.lost.header.next}"

@@ -10,14 +10,19 @@ from luksafe.cli.targets import header_option
 from luksafe.cli.terminal import echo
 from luksafe.cli.text import bad, good
 from luksafe.errors import NotFound
-from luksafe.ops.check import check_devices, every_device
+from luksafe.ops.check import check_devices
 from luksafe.ops.check_report import CheckReport, Reason, VolumeCheck
 
 
 @verb
 @click.argument("devices", nargs=-1)
 @header_option
-@click.option("--all", "every", is_flag=True, help="Every LUKS volume of this machine (also without DEVICE).")
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Every LUKS volume of this machine and of the vault (also without DEVICE).",
+)
 def command(app: App, devices: tuple[str, ...], header_file: str | None, every: bool) -> int:
     """Say of each DEVICE whether it is safe: current backup, enough copies, all intact, one proven.
 
@@ -25,11 +30,11 @@ def command(app: App, devices: tuple[str, ...], header_file: str | None, every: 
     10 when a volume is damaged, lost, changed since its backup, or has none.
     """
     wanted = [(device, header_file) for device in devices]
-    if every or not devices:
-        wanted += every_device()
-    if not wanted:
-        raise NotFound("no LUKS volume was found on this machine", hint="name a device or an image")
-    report = check_devices(app.workspace(), wanted)
+    report = check_devices(app.workspace(), wanted, everything=every or not devices)
+    if not report.volumes:
+        raise NotFound(
+            "no LUKS volume was found on this machine, and the vault knows of none", hint="name a device or an image"
+        )
     app.emit(
         {"volumes": [plain(v) for v in report.volumes], "stores": plain(report.stores)}, lambda: _print(app, report)
     )

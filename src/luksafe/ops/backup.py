@@ -12,6 +12,8 @@ from luksafe.luks.compact import Capture, capture
 from luksafe.luks.compare import compare
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Header
+from luksafe.ops.check_lost import unmeant_replacements
+from luksafe.ops.check_report import Reason
 from luksafe.ops.contradiction import Contradicted, contradicted_in_vault, find_contradicted, find_witnesses
 from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
 from luksafe.ops.mapping_header import OpenWithoutHeader, open_without_header
@@ -30,6 +32,7 @@ class BackupReport:
     ``lost``: a mapping is open over the device, and this header is not the one that opened it.
     ``damaged``: keyslots whose key material is not what another backup has of the same enrolment.
     ``destroyed``: the others whose key material cannot be whole, as it is not random.
+    ``replaced``: volumes of which the vault knows that they were on the device, in whose place this header is.
     """
 
     device: str
@@ -44,6 +47,7 @@ class BackupReport:
     lost: OpenWithoutHeader | None = None
     damaged: tuple[Contradicted, ...] = ()
     destroyed: tuple[int, ...] = ()
+    replaced: tuple[Reason, ...] = ()
 
     @property
     def dangers(self) -> list[str]:
@@ -86,6 +90,8 @@ def backup_device(
             parents = vault.lineage(uuid_of(inspection)).events
             record = make_record(workspace, inspection, taken, facts, parents, why)
             added = vault.add(record, taken.image, now=workspace.now(), again=again)
+            vault.see_volumes([record.uuid], now=workspace.now())
+            replaced = unmeant_replacements(vault, facts, target, str(device))
             return BackupReport(
                 device=str(device),
                 uuid=uuid_of(inspection),
@@ -99,6 +105,7 @@ def backup_device(
                 lost=lost,
                 damaged=damaged,
                 destroyed=_destroyed(inspection.header, BytesReader(taken.image), damaged),
+                replaced=tuple(replaced),
             )
 
 

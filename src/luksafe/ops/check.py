@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from luksafe.device.discover import find_luks_devices
 from luksafe.device.identity import DeviceFacts, describe
 from luksafe.errors import LuksafeError, NotFound
 from luksafe.luks.compare import keyslot_fingerprint
@@ -14,13 +14,23 @@ from luksafe.luks.finding import Severity
 from luksafe.luks.model import Header
 from luksafe.luks.tokens import machine_bound_keyslots
 from luksafe.ops.check_copies import GoodCopies, good_copies
-from luksafe.ops.check_match import Match, best_match, to_restore
-from luksafe.ops.check_report import CheckReport, Reason, VolumeCheck, best_proof, rests_on
-from luksafe.ops.contradiction import Contradicted, find_contradicted, find_witnesses
-from luksafe.ops.interruption import interruption_words
+from luksafe.ops.check_lost import Before, absence, as_note, replaced_reason, volumes_before
+from luksafe.ops.check_match import Match, best_match, match_of, to_restore
+from luksafe.ops.check_reasons import (
+    apart_reasons,
+    damage_reasons,
+    destroyed_reasons,
+    device_reasons,
+    drift_reasons,
+    lost_header,
+)
+from luksafe.ops.check_report import CheckReport, Reason, VolumeCheck, best_proof, is_in_use, rests_on
+from luksafe.ops.contradiction import find_contradicted, find_witnesses
 from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
-from luksafe.ops.mapping_header import open_without_header
+from luksafe.ops.mapping_header import mapped_uuid
 from luksafe.ops.record import uuid_of
+from luksafe.ops.recorded_device import backups_of_device
+from luksafe.ops.roster import MissingVolume, Roster, take_roster
 from luksafe.ops.target import Target, open_target
 from luksafe.ops.workspace import Workspace
 from luksafe.vault.backup import Backup
@@ -33,22 +43,36 @@ if TYPE_CHECKING:
 Judge = Callable[[str, Target], VolumeCheck]
 
 
-def check_devices(workspace: Workspace, devices: Sequence[tuple[str, str | None]]) -> CheckReport:
-    """Check devices (each with its detached header, if any), and every file of every store that is here."""
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What every volume is judged with; ``present`` gathers the UUIDs of those that were found."""
+
+    workspace: Workspace
+    vault: Vault
+    stores: Check
+    present: set[str] = field(default_factory=set)
+
+
+def check_devices(
+    workspace: Workspace, devices: Sequence[tuple[str, str | None]], *, everything: bool = False
+) -> CheckReport:
+    """Check devices (each with its detached header, if any), and every file of every store that is here.
+
+    With ``everything`` also every volume of this machine, and every one that the vault knows, here or not.
+    """
     try:
         vault = workspace.open_vault()
     except NotFound:
-        return CheckReport(tuple(_check_one(workspace, device, header, _without_backup) for device, header in devices))
+        wanted = [*devices, *(take_roster(workspace, None).devices if everything else ())]
+        return CheckReport(tuple(_check_one(workspace, device, header, _without_backup) for device, header in wanted))
     with vault:
-        stores = vault.check(now=workspace.now())
-        judge = partial(_judge, workspace, vault, stores)
-        volumes = tuple(_check_one(workspace, device, header, judge) for device, header in devices)
-        return CheckReport(volumes, tuple(_store_reasons(stores)))
-
-
-def every_device() -> list[tuple[str, str | None]]:
-    """Every LUKS volume of this machine, with the detached header that crypttab names."""
-    return [(found.path, found.header_path or None) for found in find_luks_devices()]
+        bench = _Bench(workspace, vault, vault.check(now=workspace.now()))
+        roster = take_roster(workspace, vault) if everything else Roster(())
+        wanted = list(dict.fromkeys([*devices, *roster.devices, *((m.device, None) for m in roster.with_device)]))
+        volumes = [_check_one(workspace, device, header, partial(_judge, bench)) for device, header in wanted]
+        volumes += [_judge_missing(bench, missing) for missing in roster.missing if not missing.has_device]
+        vault.see_volumes(bench.present, now=workspace.now())
+        return CheckReport(tuple(volumes), tuple(_store_reasons(bench.stores)))
 
 
 def _check_one(workspace: Workspace, device: str, header_name: str | None, judge: Judge) -> VolumeCheck:
@@ -61,7 +85,7 @@ def _check_one(workspace: Workspace, device: str, header_name: str | None, judge
 
 
 def _without_backup(device: str, target: Target) -> VolumeCheck:
-    reasons = _no_backup(device, target, _destroyed_reasons(target, device))
+    reasons = _no_backup(device, target, destroyed_reasons(target, device))
     return VolumeCheck(device, uuid_of(target.inspection), "unprotected", reasons)
 
 
@@ -70,57 +94,120 @@ def _no_backup(device: str, target: Target, destroyed: Iterable[Reason]) -> tupl
     if target.inspection.format == "none":
         text = "it has no LUKS header, and no backup is known to be of this device (all that there are: luksafe list)"
         reason = Reason("no-header", text, f"luksafe diagnose {target.words(device)}")
-    return (*_lost_header(device), *destroyed, reason)
+    return (*lost_header(device), *apart_reasons(device, target), *destroyed, reason)
 
 
-def _lost_header(device: str) -> Iterator[Reason]:
-    lost = open_without_header(device)
-    if lost is not None:
-        yield Reason("open-without-header", lost.text, lost.header.next)
-
-
-def _judge(workspace: Workspace, vault: Vault, stores: Check, device: str, target: Target) -> VolumeCheck:
-    uuid = uuid_of(target.inspection)
+def _judge(bench: _Bench, device: str, target: Target) -> VolumeCheck:
+    """The volume that a device holds, or held: with another header in its place, that of before is judged, as lost."""
+    vault, uuid = bench.vault, uuid_of(target.inspection)
     facts = describe(target.data_path or device)
-    current = vault.current(uuid) if uuid else backups_of_device(vault, facts)
-    if not current:
-        return _without_backup(device, target)
-    uuid = current[0].record.uuid
+    if uuid:
+        bench.present.add(uuid)
+    before = volumes_before(vault, facts, target)
+    current = vault.current(uuid or mapped_uuid(device))
+    if current:
+        return _judge_kept(bench, device, target, facts, current, before)
+    if before:
+        return _judge_replaced(bench, device, target, facts, before[0])
+    current = [] if uuid else backups_of_device(vault, facts)
+    return _judge_kept(bench, device, target, facts, current, ()) if current else _without_backup(device, target)
+
+
+def _judge_kept(
+    bench: _Bench,
+    device: str,
+    target: Target,
+    facts: DeviceFacts,
+    current: Sequence[Backup],
+    before: Sequence[Before],
+) -> VolumeCheck:
+    vault, uuid = bench.vault, current[0].record.uuid
     live = target.inspection.header
     chosen = best_match(vault, current, live, target)
     witnesses = find_witnesses(vault, uuid)
     restorable = to_restore(chosen, witnesses)
-    reasons = list(_device_reasons(workspace, facts, target, device, chosen, restorable))
+    reasons = list(device_reasons(bench.workspace, facts, target, device, chosen, restorable))
     if len(current) > 1:
         ids = ", ".join(backup.id[:12] for backup in current)
         text = f"which backup is current cannot be told: {ids}"
         reasons.append(Reason("split", text, f"luksafe diff {current[0].id[:12]} {current[1].id[:12]}"))
     damaged = find_contradicted(live, target.reader, witnesses) if live else ()
     is_whole = not damaged and all(f.severity is Severity.INFO for f in target.inspection.all_findings)
-    reasons += _damage_reasons(damaged, target, device) if damaged else _destroyed_reasons(target, device)
-    reasons += _drift_reasons(chosen, damaged, target.words(device))
-    copies = good_copies(vault, stores, chosen.backup, facts)
+    reasons += damage_reasons(damaged, target, device) if damaged else destroyed_reasons(target, device)
+    reasons += drift_reasons(chosen, damaged, target.words(device))
+    replaced = [replaced_reason(volume, device, target) for volume in before]
+    is_meant = is_in_use([chosen.backup])
+    reasons += [] if is_meant else replaced
     packets = packets_of(vault, uuid, live)
-    proof = best_proof(chosen.backup.proofs)
-    reasons += _copy_reasons(vault, copies)
-    reasons += _proof_reasons(chosen.backup, chosen.header, device)
-    reasons += _keyslot_reasons(live or chosen.header, device)
+    notes = (
+        *_notes(vault, uuid, chosen, is_same=is_whole),
+        *_stale_packets(packets, device),
+        *(as_note(reason) for reason in replaced if is_meant),
+    )
+    found = _Found(tuple(reasons), notes, live or chosen.header, packets)
+    return _summed_up(bench, device, facts, chosen, found)
+
+
+def _judge_replaced(bench: _Bench, device: str, target: Target, facts: DeviceFacts, lost: Before) -> VolumeCheck:
+    chosen = match_of(bench.vault, lost.backup, None, target)
+    uuid = lost.backup.record.uuid
+    note = Reason("no-backup", f"the header that is there now ({uuid_of(target.inspection)}) has no backup")
+    reasons = (*lost_header(device), replaced_reason(lost, device, target))
+    found = _Found(reasons, (note,), chosen.header, packets_of(bench.vault, uuid))
+    return _summed_up(bench, device, facts, chosen, found)
+
+
+def _judge_missing(bench: _Bench, missing: MissingVolume) -> VolumeCheck:
+    """A volume that is not here: by what was kept of it, and by how long ago it was seen."""
+    chosen = match_of(bench.vault, missing.backup, None, None)
+    reasons: tuple[Reason, ...] = ()
+    notes: tuple[Reason, ...] = ()
+    if missing.fate == "partition-gone":
+        reasons = (Reason("partition-gone", missing.text, missing.next),)
+    else:
+        absent, is_overdue = absence(missing, bench.workspace.now(), bench.vault.config.absent_days)
+        reasons, notes = ((absent,), ()) if is_overdue else ((), (absent,))
+    found = _Found(reasons, notes, chosen.header, packets_of(bench.vault, missing.uuid))
+    summed_up = _summed_up(bench, missing.device, None, chosen, found)
+    if {reason.code for reason in summed_up.reasons} <= {"absent"}:
+        return replace(summed_up, state="unknown")
+    return summed_up
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found of a volume itself; ``header`` is that of its device, else of its backup."""
+
+    reasons: tuple[Reason, ...]
+    notes: tuple[Reason, ...]
+    header: Header | None
+    packets: tuple[PacketSummary, ...]
+
+
+def _summed_up(bench: _Bench, device: str, facts: DeviceFacts | None, chosen: Match, found: _Found) -> VolumeCheck:
+    """What was found of the volume, with what is kept of it: copies, proofs, ways in."""
+    vault, backup = bench.vault, chosen.backup
+    copies = good_copies(vault, bench.stores, backup, facts)
+    proof = best_proof(backup.proofs)
+    reasons = (
+        *found.reasons,
+        *_copy_reasons(vault, copies),
+        *_proof_reasons(backup, chosen.header, device if facts else ""),
+        *_keyslot_reasons(found.header, device),
+    )
     return VolumeCheck(
         device=device,
-        uuid=uuid,
+        uuid=backup.record.uuid,
         state="at-risk" if reasons else "safe",
-        reasons=tuple(reasons),
-        notes=(
-            *_notes(vault, uuid, chosen, is_same=is_whole),
-            *_stale_packets(packets, device),
-        ),
+        reasons=reasons,
+        notes=found.notes,
         copies=copies.stores,
         wanted_copies=vault.config.copies,
         proven=proof.when if proof else "",
         rests_on=rests_on(proof),
         found=proof.found if proof and rests_on(proof) == "data" else "",
-        backup_id=chosen.backup.id,
-        packets=packets,
+        backup_id=backup.id,
+        packets=found.packets,
     )
 
 
@@ -143,67 +230,6 @@ def _stale_packets(packets: Sequence[PacketSummary], device: str) -> Iterator[Re
             yield Reason("packet-stale", text, f"luksafe escrow verify {packet.id} {device}")
 
 
-def backups_of_device(vault: Vault, facts: DeviceFacts) -> list[Backup]:
-    """The current backups that were taken of this very device: for when its header is gone."""
-    found = [
-        b for b in vault.backups() if b.is_current and b.record.device.partition.get("target_key") == facts.target_key
-    ]
-    return [b for b in found if not b.is_foreign] or found  # anybody can write the name of a device into a record
-
-
-def _device_reasons(
-    workspace: Workspace, facts: DeviceFacts, target: Target, device: str, chosen: Match, restorable: str
-) -> Iterator[Reason]:
-    interrupted = interruption_words(workspace, facts)
-    if interrupted:
-        yield Reason("interrupted-write", interrupted, f"luksafe undo {device}")
-    yield from _lost_header(device)
-    if target.inspection.header is None:
-        yield _no_header(target, device, chosen, restorable)
-        return
-    for finding in target.inspection.findings:
-        if finding.severity is not Severity.INFO:
-            yield Reason(finding.code, finding.text, f"luksafe diagnose {target.words(device)}")
-
-
-def _no_header(target: Target, device: str, chosen: Match, restorable: str) -> Reason:
-    if chosen.header and chosen.header.is_detached and not target.has_header_apart:
-        text = "no header is on the device: it is a detached one, and has to be named"
-        return Reason("header-detached", text, f"luksafe check {device} --header FILE")
-    text = "the header on the device is damaged or gone: " + "; ".join(f.text for f in target.inspection.findings)
-    return Reason("header-damaged", text, f"luksafe restore {restorable} {target.header_place(device)} --dry-run")
-
-
-def _damage_reasons(damaged: Sequence[Contradicted], target: Target, device: str) -> Iterator[Reason]:
-    for found in damaged:
-        # without a proof it may as well be the backup that is damaged: a passphrase tells
-        hint = f"luksafe diagnose {target.words(device)}"
-        if found.is_proven:
-            hint = f"luksafe restore {found.backup_id[:12]} {target.header_place(device)} --dry-run"
-        yield Reason("keyslot-damaged", found.words(device), hint)
-
-
-def _destroyed_reasons(target: Target, device: str) -> Iterator[Reason]:
-    """What needs no backup to be seen: key material that is not random."""
-    header = target.inspection.header
-    if header and (destroyed := destroyed_keyslots(target.reader, header)):
-        yield Reason(
-            "destroyed-keyslot", destroyed_words(destroyed, device), f"luksafe diagnose {target.words(device)}"
-        )
-
-
-def _drift_reasons(chosen: Match, damaged: Sequence[Contradicted], device: str) -> Iterator[Reason]:
-    slots = {f"keyslots.{found.keyslot}" for found in damaged}
-    changes = [c for c in chosen.changes if c.code != "keyslot-area-differs" or c.where not in slots]
-    hint = f"luksafe diagnose {device}" if damaged else f"luksafe backup {device}"
-    if changes:
-        words = "; ".join(change.text for change in changes)
-        yield Reason("drift", f"the device changed since its backup: {words}", hint)
-    elif not chosen.backup.is_current and not damaged:
-        text = f"the device has the header of backup {chosen.backup.id[:12]}, but another one is current"
-        yield Reason("not-current", text, hint)
-
-
 def _copy_reasons(vault: Vault, copies: GoodCopies) -> Iterator[Reason]:
     wanted = vault.config.copies
     if len(copies.stores) < wanted:
@@ -217,7 +243,8 @@ def _copy_reasons(vault: Vault, copies: GoodCopies) -> Iterator[Reason]:
 def _proof_reasons(backup: Backup, header: Header | None, device: str) -> Iterator[Reason]:
     if not backup.proofs:
         text = "no copy was ever proven to open it"
-        yield Reason("unproven", text, f"luksafe prove {backup.id[:12]} --data {device}")
+        data = f" --data {device}" if device else ""
+        yield Reason("unproven", text, f"luksafe prove {backup.id[:12]}{data}")
     if header is None:
         yield Reason("backup-damaged", "no good copy of its backup can be read", "luksafe sync")
 

@@ -21,7 +21,7 @@ class GoodCopies:
     others: tuple[str, ...]
 
 
-def good_copies(vault: Vault, stores: Check, backup: Backup, facts: DeviceFacts) -> GoodCopies:
+def good_copies(vault: Vault, stores: Check, backup: Backup, facts: DeviceFacts | None) -> GoodCopies:
     """The stores that hold the backup whole, read just now (or remembered, when away), on a disk of their own.
 
     An image file counts as a disk of its own (``shares_disk``), and of one nothing is asked about the disks of stores.
@@ -32,8 +32,12 @@ def good_copies(vault: Vault, stores: Check, backup: Backup, facts: DeviceFacts)
     others: list[str] = []
     for copy in backup.copies:
         path = paths.get(copy.store) if copy.here else None
-        twin = _twin(path, [(name, paths[name]) for name in good if name in paths]) if facts.kind == "block" else ""
-        if path and shares_disk(path, facts):
+        twin = (
+            _twin(path, [(name, paths[name]) for name in good if name in paths])
+            if facts and facts.kind == "block"
+            else ""
+        )
+        if path and facts and shares_disk(path, facts):
             others.append(f"{copy.store} lies on the disk that it is to save")
         elif copy.here and copy.store not in whole:
             continue

@@ -51,12 +51,12 @@ def best_match(vault: Vault, current: Sequence[Backup], live: Header | None, tar
     return best
 
 
-def match_of(vault: Vault, backup: Backup, live: Header | None, target: Target) -> Match:
+def match_of(vault: Vault, backup: Backup, live: Header | None, target: Target | None) -> Match:
     """How the device differs from one backup."""
     try:
         image = BytesReader(vault.image(backup.id).data)
     except LuksafeError:
         return Match(backup, None, None, ())
     stored = inspect(image).header
-    changes = compare(stored, live, image, target.reader) if stored and live else []
+    changes = compare(stored, live, image, target.reader) if stored and live and target else []
     return Match(backup, image, stored, tuple(c for c in changes if c.code not in UNIMPORTANT_CHANGES))

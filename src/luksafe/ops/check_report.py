@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from luksafe.vault.backup import Backup
 from luksafe.vault.record import Proof
 
 if TYPE_CHECKING:
@@ -89,3 +90,8 @@ def rests_on(proof: Proof | None) -> RestsOn:
     if proof is None:
         return ""
     return "data" if proof.has_recognised_data else "opens"
+
+
+def is_in_use(backups: Iterable[Backup]) -> bool:
+    """Whether they are of a volume whose data were recognised: that it took the place of another one was meant."""
+    return any(rests_on(best_proof(backup.proofs)) == "data" for backup in backups)

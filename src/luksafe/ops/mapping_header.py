@@ -77,6 +77,24 @@ def open_without_header(device: str) -> OpenWithoutHeader | None:
     return None
 
 
+def mapped_uuid(device: str) -> str:
+    """The UUID of the LUKS volume that is open over a device, whatever its header says; empty where none is."""
+    return next((mapping.luks_uuid for mapping in _mappings(device) if mapping.luks_uuid), "")
+
+
+def opened_apart(device: str) -> str:
+    """The name of the mapping that a detached header opened over this device; empty where none did."""
+    apart = (m.name for m in _mappings(device) if m.type.startswith("LUKS") and judge_header(m).state == "detached")
+    return next(apart, "")
+
+
+def _mappings(device: str) -> list[Mapping]:
+    try:
+        return mappings_over(device)
+    except LuksafeError:
+        return []
+
+
 def _judge(mapping: Mapping, place: str, inspection: Inspection) -> MappingHeader:
     command = _rebuild_command(mapping)
     header = inspection.header

@@ -18,6 +18,7 @@ from luksafe.wall import walled
 CONFIG = "config.toml"
 MAX_CONFIG_BYTES = 1 << 20
 DEFAULT_COPIES = 3
+DEFAULT_ABSENT_DAYS = 90
 
 _HEADER = "# Where luksafe keeps copies. `luksafe stores add` adds a store; comments stay.\n"
 
@@ -35,9 +36,11 @@ class StoreEntry(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """``copies`` is how many stores, the home included, should hold each backup."""
+    """``copies`` is how many stores, the home included, should hold each backup; ``absent_days`` for how long the
+    device of a volume may be away before that is a warning."""
 
     copies: Annotated[int, msgspec.Meta(ge=1, le=100)] = DEFAULT_COPIES
+    absent_days: Annotated[int, msgspec.Meta(ge=0, le=36500)] = DEFAULT_ABSENT_DAYS
     store: list[StoreEntry] = msgspec.field(default_factory=list)
 
 

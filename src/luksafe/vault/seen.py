@@ -1,4 +1,5 @@
-"""What each store held when it was last here: a stick in a drawer counts, with its date (spec/vault.md, section 8)."""
+"""What each store held when it was last here, and when each volume was: what is in a drawer counts, with its date
+(spec/vault.md, section 8)."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from luksafe.vault.folder import Folder
 MAX_SEEN_BYTES = 64 << 20
 
 _FOLDER = "seen"
+_VOLUMES = f"{_FOLDER}/volumes.json"
 
 
 class Seen(Open, frozen=True, kw_only=True):
@@ -22,6 +24,28 @@ class Seen(Open, frozen=True, kw_only=True):
     name: str = ""
     when: str = ""
     intact: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class SeenVolumes(Open, frozen=True, kw_only=True):
+    """When each volume, by its UUID, was last found on this machine."""
+
+    volumes: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+def read_volumes(home: Folder) -> dict[str, str]:
+    """When each volume was last here, by UUID; nothing when the memory is lost or damaged."""
+    try:
+        data = decode_document(home.read(_VOLUMES, MAX_SEEN_BYTES), MAX_SEEN_BYTES)
+        return from_json(SeenVolumes, data).volumes
+    except (NotFound, DamagedInput, StoreError):
+        return {}
+
+
+def remember_volumes(home: Folder, uuids: Iterable[str], when: str) -> None:
+    """Note that these volumes were here. Raises ``StoreError`` when the vault cannot be written to."""
+    with home.locked(_FOLDER):
+        seen = SeenVolumes(volumes=read_volumes(home) | dict.fromkeys(uuids, when))
+        home.replace(_VOLUMES, encode_document(to_json(seen), MAX_SEEN_BYTES))
 
 
 def read_seen(home: Folder, store_id: str) -> Seen:

@@ -26,7 +26,7 @@ from luksafe.vault.packets import StoredPacket, add_packet, list_packets
 from luksafe.vault.record import Proof, Record, Tombstone, encode, tag_of, timestamp
 from luksafe.vault.report import Added, Away, Check, Copy, Forgotten, Problem, Sync
 from luksafe.vault.resolve import resolve
-from luksafe.vault.seen import Seen, read_seen, remember
+from luksafe.vault.seen import Seen, read_seen, read_volumes, remember, remember_volumes
 from luksafe.vault.store import Store
 
 
@@ -194,6 +194,15 @@ class Vault:
         for report in reports:
             self._remember(report.store, now, report.intact, everything=True)
         return Check(reports, self.away)
+
+    def volumes_seen(self) -> dict[str, str]:
+        """When each volume, by its UUID in small letters, was last found on this machine."""
+        return read_volumes(self.home.folder)
+
+    def see_volumes(self, uuids: Iterable[str], *, now: datetime) -> None:
+        """Note that these volumes are here now. A vault that cannot be written to forgets."""
+        with suppress(StoreError):
+            remember_volumes(self.home.folder, [uuid.lower() for uuid in uuids], timestamp(now))
 
     def _backup(self, catalog: Catalog, key: Key, seen: dict[str, Seen]) -> Backup:
         here = [

@@ -15,12 +15,12 @@ from luksafe.cli.targets import header_option
 from luksafe.errors import LuksafeError, NotFound, UsageError
 from luksafe.escrow.contents import SecretKind
 from luksafe.luks.model import Json
-from luksafe.ops.check import every_device
 from luksafe.ops.escrow.keeping import KeptPacket
 from luksafe.ops.escrow.recovery import RecoveryPlan, plan_recovery, save_recovery_key
 from luksafe.ops.escrow.save import SaveOrder, save
 from luksafe.ops.escrow.volume import ProvenVolume, prove_volume
 from luksafe.ops.rebuild.from_mapping import key_of_mapping
+from luksafe.ops.roster import every_device
 from luksafe.ops.target import Target, open_target, require_path
 from luksafe.secret import SecretBytes
 

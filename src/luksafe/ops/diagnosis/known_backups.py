@@ -9,8 +9,8 @@ from luksafe.device.identity import DeviceFacts
 from luksafe.errors import LuksafeError
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.key_material import SECTOR_BYTES, material_sectors, may_be_material
-from luksafe.ops.check import backups_of_device
 from luksafe.ops.contradiction import Witness, find_contradicted, proven_keyslots
+from luksafe.ops.recorded_device import backups_of_device
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader
 from luksafe.vault.backup import Backup

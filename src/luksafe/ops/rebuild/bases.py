@@ -12,8 +12,8 @@ from luksafe.luks.create import Parameters
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Header
 from luksafe.luks.unlock import verify_volume_key
-from luksafe.ops.check import backups_of_device
 from luksafe.ops.keyslot_health import destroyed_keyslots
+from luksafe.ops.recorded_device import backups_of_device
 from luksafe.ops.same_device import DeviceMatch, compare_recorded
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader, Reader
