@@ -19,7 +19,7 @@ from luksafe.luks.inspection import inspect
 from luksafe.luks.luks1.binary_header import HEADER_BYTES
 from luksafe.luks.model import CopyName
 from luksafe.luks.repair.effort import Effort
-from luksafe.luks.repair.proposal import Evidence, Outcome, Patch, PatchedReader
+from luksafe.luks.repair.proposal import Ground, Outcome, Patch, PatchedReader, Proposal
 from luksafe.luks.repair.stitch import Source, stitch
 from luksafe.luks.repair.volume import propose_repair
 from luksafe.luks.unlock import unlock
@@ -28,6 +28,7 @@ from luksafe.ops.interruption import require_no_interruption
 from luksafe.ops.keyslot_health import destroyed_keyslots
 from luksafe.ops.keyslot_repair import repair_keyslot
 from luksafe.ops.moment import read_moment
+from luksafe.ops.repair_proof import RepairProof, prove_repair
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger, Phase, WritePlan, read_old
 from luksafe.probe.recognise import recognise
@@ -69,6 +70,8 @@ class RepairPlan:
     plan: WritePlan | None
     wipeable: tuple[str, ...] = ()
     """Foreign signatures in unused bytes, which ``--wipe-signature`` takes out."""
+    proof: RepairProof | None = None
+    """What the passphrase that was given proves."""
     destroyed: tuple[int, ...] = ()
     """Where nothing is written: the keyslots whose key material is destroyed, which no repair brings back."""
 
@@ -83,6 +86,7 @@ class RepairPlan:
             "helps": list(self.outcome.helps),
             "wipeable_signatures": list(self.wipeable),
             "destroyed_keyslots": list(self.destroyed),
+            "proof": self.proof.to_json() if self.proof else None,
             "plan": self.plan.to_json() if self.plan else None,
         }
 
@@ -116,11 +120,14 @@ def plan_repair(workspace: Workspace, device: str, request: RepairRequest, effor
             outcome = replace(outcome, proposals=tuple(propose_wipe(reader, name) for name in request.wipe))
         if request.keyslot is not None:
             outcome = _with_keyslot(reader, outcome, request, effort)
+        proof = None
+        if request.passphrase is not None:
+            outcome, proof = prove_repair(reader, outcome, request.passphrase, request.keyslot, request.limits)
         if outcome.proposals:
-            return RepairPlan(outcome, make_plan(facts, reader, outcome, request))
+            return RepairPlan(outcome, make_plan(facts, reader, outcome, proof), proof=proof)
         seen = inspect(reader)
         destroyed = destroyed_keyslots(reader, seen.header) if seen.header else ()
-        return RepairPlan(outcome, None, tuple(wipeable_signatures(reader, seen)), destroyed)
+        return RepairPlan(outcome, None, tuple(wipeable_signatures(reader, seen)), proof, destroyed)
 
 
 def _from_sources(reader: Reader, outcome: Outcome, request: RepairRequest, random_bytes: RandomBytes) -> Outcome:
@@ -157,12 +164,11 @@ def _with_keyslot(reader: Reader, outcome: Outcome, request: RepairRequest, effo
     )
 
 
-def make_plan(facts: DeviceFacts, reader: Reader, outcome: Outcome, request: RepairRequest) -> WritePlan:
+def make_plan(facts: DeviceFacts, reader: Reader, outcome: Outcome, proof: RepairProof | None) -> WritePlan:
     """The write plan of the proposals: key material first, the primary copy last."""
     after = PatchedReader(reader, outcome.patches)
     header = inspect(after).require_header()
-    proof = _prove(after, request)
-    notes = [proof] if proof else []
+    notes = [proof.words] if proof else []
     lost = destroyed_keyslots(after, header)
     if lost:
         notes.append(f"the key material of keyslot {', '.join(map(str, lost))} is destroyed; no repair brings it back")
@@ -171,7 +177,7 @@ def make_plan(facts: DeviceFacts, reader: Reader, outcome: Outcome, request: Rep
         purpose="repair",
         target=facts,
         phases=tuple(_phases(reader, outcome.patches)),
-        dangers=tuple(_dangers(facts, reader, outcome, is_proven=bool(proof))),
+        dangers=tuple(_dangers(facts, reader, outcome, proof)),
         changes=tuple(f"{proposal.text}: {proposal.why}" for proposal in outcome.proposals),
         notes=tuple(notes),
         source=", ".join(dict.fromkeys(proposal.code for proposal in outcome.proposals)),
@@ -198,21 +204,6 @@ def _split(device: str, outcome: Outcome) -> Refused:
     return refused
 
 
-def _prove(after: Reader, request: RepairRequest) -> str:
-    """Words for the notes when the passphrase opens the repaired header; empty without one. Raises KeyRejected."""
-    if request.passphrase is None:
-        return ""
-    try:
-        unlocked = unlock(
-            after, inspect(after).require_header(), request.passphrase, keyslot=request.keyslot, limits=request.limits
-        )
-    except KeyRejected as rejected:
-        hint = "if a keyslot is damaged too: add --keyslot N; without a key option the header alone is repaired"
-        raise KeyRejected(f"after the repair {rejected}", hint=hint) from rejected
-    unlocked.volume_key.wipe()
-    return f"proven: the passphrase opens keyslot {unlocked.keyslot} of the repaired header"
-
-
 def _phases(reader: Reader, patches: Sequence[Patch]) -> Iterator[Phase]:
     for what in sorted({patch.what for patch in patches}, key=lambda w: _ORDER.index(w) if w in _ORDER else -1):
         chosen = [patch for patch in patches if patch.what == what]
@@ -221,18 +212,25 @@ def _phases(reader: Reader, patches: Sequence[Patch]) -> Iterator[Phase]:
         yield Phase(what, tuple(read_old(reader, patch.offset, patch.data, what) for patch in chosen))
 
 
-def _dangers(facts: DeviceFacts, reader: Reader, outcome: Outcome, *, is_proven: bool) -> Iterator[Danger]:
+def _dangers(facts: DeviceFacts, reader: Reader, outcome: Outcome, proof: RepairProof | None) -> Iterator[Danger]:
     for use in find_uses(facts.path):
         yield Danger("in-use", use.detail, "--allow-in-use")
-    guesses = [p.text for p in outcome.proposals if p.evidence is Evidence.STRUCTURE]
-    if guesses and not is_proven:
-        text = f"nothing but the form of the header speaks for this: {'; '.join(guesses)} (--key-file F would prove it)"
-        yield Danger("unproven", text, UNPROVEN_FLAG)
+    guesses = [p for p in outcome.proposals if not p.evidence.is_proof and not (proof and proof.covers(p))]
+    if guesses:
+        yield Danger("unproven", _guess_words(guesses, proof), UNPROVEN_FLAG)
     for found in recognise(reader):
         # swap, LVM, RAID and partition tables are a sector that was laid over the header; a filesystem has more
         if found.kind is Kind.FILESYSTEM and found.copy == "primary" and _touches(found.offset, found.length, outcome):
             text = f"there is a {found.name} filesystem on the device; this would damage it"
             yield Danger("foreign-filesystem", text, f"--over {found.name}")
+
+
+def _guess_words(guesses: Sequence[Proposal], proof: RepairProof | None) -> str:
+    texts = "; ".join(proposal.text for proposal in guesses)
+    if proof is not None:
+        return f"the passphrase opens keyslot {proof.keyslot}, but that says nothing of this: {texts}"
+    text = f"nothing but the form of the header speaks for this: {texts}"
+    return text if all(p.ground is Ground.NOTHING for p in guesses) else f"{text} (--key-file F would prove it)"
 
 
 def _touches(offset: int, length: int, outcome: Outcome) -> bool:

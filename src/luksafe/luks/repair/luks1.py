@@ -1,4 +1,7 @@
-"""Repair of a LUKS1 header. It has no checksum: what is mended can have one value only, or is said to be a guess."""
+"""Repair of a LUKS1 header. It has no checksum: what is mended can have one value only, or is said to be a guess.
+
+Where the data begin is not mended here: any offset may be right, whatever is usual, and only the data tell.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from luksafe.luks.luks1.binary_header import (
     ENABLED,
     FIELDS,
     HEADER_BYTES,
-    KEYSLOT_COUNT,
     KEYSLOT_ENTRY_BYTES,
     KEYSLOT_FIELDS,
     KEYSLOTS_START,
@@ -22,9 +24,9 @@ from luksafe.luks.luks1.binary_header import (
     KeyslotEntry,
 )
 from luksafe.luks.luks1.validate import validate
-from luksafe.luks.repair.luks1_layout import Layout, default_payload_offset, find_layout, key_bytes_of
+from luksafe.luks.repair.luks1_layout import Layout, find_layout, key_bytes_of
 from luksafe.luks.repair.luks1_names import CIPHERS, MODES, is_uuid, mend_cipher, mend_hash, mend_mode, possible_uuids
-from luksafe.luks.repair.proposal import Evidence, Outcome, Patch, Proposal
+from luksafe.luks.repair.proposal import Evidence, Ground, Outcome, Patch, Proposal
 
 HELPS = (
     "a header backup brings it back: luksafe list, luksafe restore BACKUP DEVICE",
@@ -65,7 +67,7 @@ def propose(start: bytes, device_bytes: int, uuid: str = "") -> Outcome:
         words = "a reencryption of this LUKS1 volume was interrupted: with the old header half of it would be noise"
         return Outcome(left=(words,), helps=HELPS_REENCRYPTION)
     proposals: list[Proposal] = []
-    for step in (_mend_start, _mend_names, _mend_layout, _mend_entries, _mend_payload_offset):
+    for step in (_mend_start, _mend_names, _mend_layout, _mend_entries):
         for proposal in step(header, device_bytes):
             proposals.append(proposal)
             header = BinaryHeader.parse(_patched(start, proposals))
@@ -177,18 +179,7 @@ def _reset_entry(slot: int, entry: KeyslotEntry, layout: Layout | None) -> Propo
     if _has_salt(entry):
         evidence, why = Evidence.STRUCTURE, "what is left may be its salt, but its mark and its iterations are gone"
     at = KEYSLOTS_START + slot * KEYSLOT_ENTRY_BYTES
-    return Proposal("keyslot-entry-reset", text, why, evidence, (Patch(at, data, "LUKS1 header"),))
-
-
-def _mend_payload_offset(header: BinaryHeader, device_bytes: int) -> Iterator[Proposal]:
-    layout = find_layout(header)
-    if layout is None or not header.payload_offset or layout.agreeing < KEYSLOT_COUNT:
-        return
-    usual = default_payload_offset(layout)
-    if (header.payload_offset ^ usual).bit_count() == 1 and header.payload_offset % 2048:
-        text = f"set the start of the data to sector {usual} (it says {header.payload_offset})"
-        why = "one flipped bit away from where cryptsetup puts it, and at no full MiB itself; nothing else proves it"
-        yield _field("payload-offset-derived", text, why, "payload_offset", _u32(usual), Evidence.STRUCTURE)
+    return Proposal("keyslot-entry-reset", text, why, evidence, (Patch(at, data, "LUKS1 header"),), Ground.NOTHING)
 
 
 def _mend_uuid(header: BinaryHeader, uuid: str) -> Iterator[Proposal]:
@@ -202,7 +193,8 @@ def _mend_uuid(header: BinaryHeader, uuid: str) -> Iterator[Proposal]:
         # one character lost a bit; of several neighbours it is likelier that they were overwritten
         is_one = sum(one != other for one, other in zip(possible[0], header.uuid.lower(), strict=True)) == 1
         evidence = Evidence.ONLY_VALUE if is_one else Evidence.STRUCTURE
-        yield _field("uuid-mended", text, "no other character is one bit away", "uuid", data, evidence)
+        why = "no other character is one bit away"
+        yield _field("uuid-mended", text, why, "uuid", data, evidence, Ground.NOTHING)
 
 
 def _uuid_words(header: BinaryHeader) -> str:
@@ -220,9 +212,15 @@ def _mark(value: int) -> int | None:
 
 
 def _field(
-    code: str, text: str, why: str, name: str, data: bytes, evidence: Evidence = Evidence.ONLY_VALUE
+    code: str,
+    text: str,
+    why: str,
+    name: str,
+    data: bytes,
+    evidence: Evidence = Evidence.ONLY_VALUE,
+    ground: Ground = Ground.KEYSLOT,
 ) -> Proposal:
-    return Proposal(code, text, why, evidence, (Patch(_FIELD[name].offset, data, "LUKS1 header"),))
+    return Proposal(code, text, why, evidence, (Patch(_FIELD[name].offset, data, "LUKS1 header"),), ground)
 
 
 def _entry(code: str, text: str, why: str, slot: int, name: str, data: bytes) -> Proposal:

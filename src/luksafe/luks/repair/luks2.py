@@ -72,7 +72,7 @@ def _without_proof(
         return _settle(raws, found, random_bytes, take)
     guesses = agreed_content(raws) or unproven_contents(raws, random_bytes)
     if guesses:
-        return _settle(raws, guesses, random_bytes, take, Evidence.STRUCTURE)
+        return _settle(raws, guesses, random_bytes, take)
     why = "no combination of the two copies and no small change makes a checksum hold"
     if effort.ran_out:
         why += f", as far as the search came in {effort.limit_seconds:.0f} s (--time gives it longer)"
@@ -85,7 +85,6 @@ def _settle(
     contents: Contents,
     random_bytes: RandomBytes,
     take: CopyName | None,
-    evidence: Evidence = Evidence.CHECKSUM,
 ) -> Outcome:
     """Proposals that make both places say the same; or both sides, where nothing decides between them."""
     chosen = decide(contents, take)
@@ -93,6 +92,7 @@ def _settle(
         return Outcome(sides=describe_sides(contents))
     source, reason = chosen
     meaning = contents[source].meaning
+    evidence = Evidence.CHECKSUM if contents[source].is_proven else Evidence.STRUCTURE
     same = [content for content in contents.values() if content.meaning == meaning]
     proposals = []
     for place, raw in raws.items():

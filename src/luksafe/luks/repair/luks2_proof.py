@@ -34,12 +34,16 @@ _JSON_SIZE = re.compile(rb'"json_size":"(\d{5,7})"')
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a copy says: a whole area whose checksum holds (``area``), and its JSON when that is valid."""
+    """What a copy says: a whole area whose checksum holds (``area``), and its JSON when that is valid.
+
+    ``is_proven`` is false where the checksum had to be made for it: then it proves nothing.
+    """
 
     area: bytes
     why: str
     document: Json | None
     fault: str = ""
+    is_proven: bool = True
 
     @property
     def binary(self) -> BinaryHeader:
@@ -53,12 +57,12 @@ class Content:
         return (b.hdr_size, b.seqid, b.label, b.checksum_algorithm, b.uuid, b.subsystem, self.area[BINARY_BYTES:])
 
 
-def sealed_content(area: bytes, why: str) -> Content:
+def sealed_content(area: bytes, why: str, *, is_proven: bool = True) -> Content:
     """The content of an area, its checksum field set to what it must be."""
     out = bytearray(area)
     out[_STORED] = calculate_checksum(BinaryHeader.parse(area).checksum_algorithm, area)
     document, fault = read_json(area)
-    return Content(bytes(out), why, document, fault)
+    return Content(bytes(out), why, document, fault, is_proven)
 
 
 def read_json(area: bytes) -> tuple[Json | None, str]:

@@ -99,7 +99,8 @@ def nearby_content(raw: bytes, place: CopyName, good: Content, effort: Effort) -
         document, _ = read_json(area)
         newer = good.binary.seqid < BinaryHeader.parse(area).seqid < _MOST_LIKELY_SEQID
         if document is not None and newer and document != good.document:
-            return sealed_content(area, "its JSON is valid and its sequence id higher, but its checksum does not hold")
+            why = "its JSON is valid and its sequence id higher, but its checksum does not hold"
+            return sealed_content(area, why, is_proven=False)
     return None
 
 
@@ -142,7 +143,7 @@ def unproven_contents(raws: Raws, random_bytes: RandomBytes | None) -> Contents:
         seqid = names.seqid if 0 < names.seqid < _MOST_LIKELY_SEQID else 1
         own = replace(own, uuid=names.uuid, label=names.label, subsystem=names.subsystem, seqid=seqid)
         area = seal(own, raw[BINARY_BYTES:])
-        contents[place] = sealed_content(area, "its JSON is valid, but no checksum proves it")
+        contents[place] = sealed_content(area, "its JSON is valid, but no checksum proves it", is_proven=False)
     return contents
 
 

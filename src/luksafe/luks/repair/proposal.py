@@ -14,6 +14,7 @@ class Evidence(StrEnum):
 
     CHECKSUM = "checksum"
     DIGEST = "digest"
+    DATA = "data"
     AGREEMENT = "agreement"
     ONLY_VALUE = "only-value"
     STRUCTURE = "structure"
@@ -22,6 +23,14 @@ class Evidence(StrEnum):
     def is_proof(self) -> bool:
         """Whether it leaves no doubt worth asking about."""
         return self is not Evidence.STRUCTURE
+
+
+class Ground(StrEnum):
+    """What would prove a guess. An opened keyslot says nothing of where the data begin, and neither says a UUID."""
+
+    KEYSLOT = "keyslot"
+    DATA = "data"
+    NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +44,17 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One repair. ``code`` is stable; ``text`` says what is changed, ``why`` what makes it sure."""
+    """One repair. ``code`` is stable; ``text`` says what is changed, ``why`` what makes it sure.
+
+    ``ground``: what would prove it where ``evidence`` is no proof.
+    """
 
     code: str
     text: str
     why: str
     evidence: Evidence
     patches: tuple[Patch, ...]
+    ground: Ground = Ground.KEYSLOT
 
 
 @dataclass(frozen=True, slots=True)
