@@ -108,13 +108,16 @@ def _variants(raw: bytes, place: CopyName) -> Iterator[tuple[bytes, str]]:
 
 
 def checksum_names(raw: bytes) -> list[str]:
-    """The hash that the header names; where that is none, every known one, the usual one first."""
+    """The hash that the header names; where that is none, every known one, the usual one first.
+
+    A name in other letters than cryptsetup writes is a damaged one more likely than not.
+    """
     stated = BinaryHeader.parse(raw).checksum_algorithm
     try:
         digest_size(stated)
     except Unsupported:
         return [USUAL_CHECKSUM, *(name for name in known_hashes() if name != USUAL_CHECKSUM)]
-    return [stated]
+    return [stated] if stated == stated.lower() else [stated.lower(), stated]
 
 
 def with_fixed_fields(raw: bytes, place: CopyName, algorithm: str) -> bytes:

@@ -270,6 +270,14 @@ def test_a_search_ends_when_its_time_is_over() -> None:
     assert effort.ran_out or not outcome.proposals
 
 
+@pytest.mark.parametrize("bit", [589, 8 * 72 + 5, 8 * 74 + 5])
+def test_a_letter_of_the_hash_name_in_the_other_case_in_both_copies(bit: int) -> None:
+    started = time.process_time()
+    outcome, after = repair(flipped(IMAGE, bit, bit + 8 * SIZE))
+    assert time.process_time() - started < 2
+    assert (codes(outcome), after) == (["copy-mended"] * 2, IMAGE)
+
+
 FRESH = {at for start in (0, SIZE) for at in (*range(start + 104, start + 168), *range(start + 448, start + 480))}
 """Salts and checksums: a copy made from the other has its own."""
 
