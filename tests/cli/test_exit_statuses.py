@@ -107,7 +107,7 @@ def test_busy(world):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        ran = world.run("serve", world.image(), "--tcp", port, "--key-file", world.key_file)
+        ran = world.run("serve", world.image(), "--tcp", port, "--allow-local-users", "--key-file", world.key_file)
     assert ran.status == 16, ran.err
     assert f"cannot listen on port {port}" in ran.err
 

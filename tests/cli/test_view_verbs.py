@@ -295,7 +295,8 @@ def test_serve(world, disk, plain, key):
 def test_serve_over_tcp_with_an_overlay(world, disk, plain, key):
     if not shutil.which("nbdcopy"):
         pytest.skip("nbdcopy is not installed")
-    with world.running("serve", disk, *key, "--tcp", "127.0.0.1:0", "--overlay", "overlay") as (process, uri):
+    tcp = ("--tcp", "127.0.0.1:0", "--allow-local-users")
+    with world.running("serve", disk, *key, *tcp, "--overlay", "overlay") as (process, uri):
         assert uri.startswith("nbd://127.0.0.1:")
         Path("changed").write_bytes(b"changed".ljust(len(plain), b"\0"))
         subprocess.run(["nbdcopy", "--flush", "changed", uri], check=True)
@@ -309,9 +310,20 @@ def test_serve_over_tcp_with_an_overlay(world, disk, plain, key):
 
 
 def test_serve_refuses_what_others_could_reach(world, disk, key):
-    assert world.run("serve", disk, *key, "--tcp", "0.0.0.0:10809").status == 14
-    assert world.run("serve", disk, *key, "--tcp", "nonsense").status == 2
+    allowed = ("--allow-local-users",)
+    assert world.run("serve", disk, *key, "--tcp", "0.0.0.0:10809", *allowed).status == 14
+    assert world.run("serve", disk, *key, "--tcp", "nonsense", *allowed).status == 2
+    assert world.run("serve", disk, *key, "--tcp", "²", *allowed).status == 2
     assert world.run("serve", disk, *key, "--tcp", "10809", "--socket", "s").status == 2
+
+
+def test_tcp_is_said_to_be_open_to_every_local_user(world, disk, key):
+    ran = world.run("serve", disk, *key, "--tcp", "127.0.0.1:0")
+    assert ran.status == 14
+    assert "every user of this machine could read the decrypted data" in ran.err
+    assert "--allow-local-users" in ran.err
+    ran = world.run("serve", disk, *key, "--tcp", "127.0.0.1:0", "--overlay", "overlay")
+    assert "write to the overlay" in ran.err and not Path("overlay").exists()
 
 
 def needs_fuse() -> None:

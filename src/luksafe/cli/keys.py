@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from luksafe.cli.app import App
 from luksafe.crypto.kdf import KdfLimits, available_memory_kib
 from luksafe.errors import NotFound, UsageError
 from luksafe.secret import SecretBytes
@@ -88,6 +89,7 @@ def _limits(max_kdf_memory: int | None, max_kdf_time: int | None, max_kdf_iterat
         time_cost=max_kdf_time or usual.time_cost,
         iterations=max_kdf_iterations or usual.iterations,
         available_memory_kib=available_memory_kib(),
+        tell=lambda text: App.current().say(text),
     )
 
 

@@ -26,6 +26,7 @@ from luksafe.ops.rescue.look import Look, look, search
 from luksafe.ops.rescue.model import DONE_STATUSES, Step, Way
 from luksafe.ops.rescue.other_backups import try_backup
 from luksafe.ops.undo import CHANGED_FLAG
+from luksafe.programs import environment, find_program
 from luksafe.vault.record import timestamp
 
 _STATUS_WORDS = {
@@ -223,10 +224,12 @@ class Session:
         """Run a command on this terminal; its exit status, which the journal keeps."""
         command = list(step.command)
         if command[0] == "luksafe":
-            command = [sys.executable, "-m", "luksafe", *self._vault_options(), *command[1:]]
+            command = [sys.executable, "-P", "-m", "luksafe", *self._vault_options(), *command[1:]]
+        else:
+            command[0] = find_program(command[0]) or command[0]
         sys.stdout.flush()
         try:
-            status = subprocess.run(command, check=False).returncode
+            status = subprocess.run(command, check=False, env=environment()).returncode
         except OSError:
             status = 127
         except KeyboardInterrupt:

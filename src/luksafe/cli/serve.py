@@ -15,7 +15,7 @@ import click
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.terminal import echo
 from luksafe.cli.viewing import ViewOptions, view_options
-from luksafe.errors import UsageError
+from luksafe.errors import Refused, UsageError
 from luksafe.ops.view import View
 from luksafe.reader import Reader
 from luksafe.view.nbd.export import Export
@@ -23,6 +23,7 @@ from luksafe.view.nbd.listen import listen_tcp, listen_unix
 from luksafe.view.nbd.server import serve
 from luksafe.view.overlay import Overlay
 
+LOCAL_USERS_FLAG = "--allow-local-users"
 DEFAULT_PORT, MOST_PORT = 10809, 65535
 
 
@@ -32,6 +33,7 @@ DEFAULT_PORT, MOST_PORT = 10809, 65535
     "--socket", "socket_path", type=click.Path(path_type=Path), help="The unix socket; a private one otherwise."
 )
 @click.option("--tcp", metavar="[HOST:]PORT", help="TCP on this machine instead: 127.0.0.1:10809 and the like.")
+@click.option(LOCAL_USERS_FLAG, "for_all", is_flag=True, help="With --tcp: every user of this machine may read it.")
 @click.option(
     "--overlay", type=click.Path(path_type=Path), help="Take writes into this file, so that repairs can be tried."
 )
@@ -44,6 +46,7 @@ def command(
     view: ViewOptions,
     socket_path: Path | None,
     tcp: str | None,
+    for_all: bool,
     overlay: Path | None,
     inner: str,
     workers: int | None,
@@ -54,6 +57,8 @@ def command(
     """
     if socket_path and tcp:
         raise UsageError("--socket and --tcp exclude each other")
+    if tcp:
+        _require_consent(app, for_all=for_all, writable=overlay is not None)
     with view.open(app) as opened, ExitStack() as stack:
         reader: Reader = (opened.inner(inner).reader if inner else None) or opened.volume
         name = opened.uuid or "volume"
@@ -70,6 +75,18 @@ def command(
         export = Export(writable or reader, name, opened.description, writable)
         serve(export, listener, workers=workers, on_ready=lambda: _say_ready(app, opened, uri, export))
     return EXIT_WARNINGS if opened.warnings else 0
+
+
+def _require_consent(app: App, *, for_all: bool, writable: bool) -> None:
+    """A TCP port has no owner: what a unix socket keeps to one user is then everybody's on this machine."""
+    what = "read the decrypted data, and write to the overlay" if writable else "read the decrypted data"
+    if not for_all:
+        raise Refused(
+            f"every user of this machine could {what} over TCP, for NBD asks for no password",
+            hint=f"leave out --tcp for a unix socket that only you can reach (ssh -L forwards it too), or add "
+            f"{LOCAL_USERS_FLAG}",
+        )
+    app.warn(f"every user of this machine can {what} while this runs")
 
 
 def _say_ready(app: App, opened: View, uri: str, export: Export) -> None:

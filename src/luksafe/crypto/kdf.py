@@ -7,6 +7,7 @@ from typing import Literal
 
 from luksafe.crypto.hashes import canonical_name, gcrypt_number, new_hash
 from luksafe.crypto.kdf_limits import KdfLimits, available_memory_kib, out_of_memory
+from luksafe.crypto.stoppable import run_stoppable
 from luksafe.errors import DamagedInput, Unsupported
 from luksafe.secret import SecretBytes
 
@@ -16,6 +17,8 @@ _MOST_ITERATIONS = 2**31 - 1
 """OpenSSL counts with a C int, cryptsetup's too: more have never been derived."""
 _MOST_LANES = 64
 """Each lane is a thread. cryptsetup makes at most four."""
+_LONG_ITERATIONS, _LONG_KIB_PASSES = 1_000_000, 1 << 20
+"""About half a second: what takes longer can be stopped."""
 _LEAST_SALT_BYTES = 8
 _LEAST_OUTPUT_BYTES = 4
 _MOST_OUTPUT_BYTES = 4096
@@ -36,7 +39,10 @@ def pbkdf2(
     name = canonical_name(hash_name)
     new_hash(name)  # the error for a hash that is unknown or not here
     for derive in (_pbkdf2_openssl, _pbkdf2_hashlib, _pbkdf2_gcrypt):
-        derived = derive(name, passphrase.view, salt, iterations, length)
+        if iterations > _LONG_ITERATIONS:
+            derived = run_stoppable(derive, name, passphrase.view, salt, iterations, length)
+        else:
+            derived = derive(name, passphrase.view, salt, iterations, length)
         if derived is not None:
             return SecretBytes.take(derived)
     raise Unsupported(
@@ -63,7 +69,12 @@ def argon2(
     from luksafe.crypto.providers import argon2_reference
 
     try:
-        return SecretBytes.take(argon2_reference.argon2(kind, passphrase.view, salt, time, memory_kib, lanes, length))
+        derive = argon2_reference.argon2
+        if time * memory_kib > _LONG_KIB_PASSES:
+            derived = run_stoppable(derive, kind, passphrase.view, salt, time, memory_kib, lanes, length)
+        else:
+            derived = derive(kind, passphrase.view, salt, time, memory_kib, lanes, length)
+        return SecretBytes.take(derived)
     except MemoryError:
         raise out_of_memory(memory_kib, limits.available_memory_kib) from None
 

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from luksafe.errors import Refused, Unsupported
 
 KIB_PER_GIB = 1 << 20
+KEYSLOTS_WORTH = 2
+ITERATIONS_PER_SECOND, KIB_PASSES_PER_SECOND = 1_500_000, 3 << 19
+WORTH_TELLING_SECONDS = 20
+
+
+def _say_nothing(text: str) -> None:
+    """Where nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class KdfWork:
+    """What a keyslot and its digest ask for at most: PBKDF2 iterations, Argon2 passes times KiB, KiB at one time."""
+
+    iterations: int = 0
+    kib_passes: int = 0
+    memory_kib: int = 0
+
+    @property
+    def seconds(self) -> int:
+        """About how long it takes on one core of a usual machine."""
+        return self.iterations // ITERATIONS_PER_SECOND + self.kib_passes // KIB_PASSES_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +38,15 @@ class KdfLimits:
 
     ``memory_kib``: Argon2 memory (default: cryptsetup's own maximum, 4 GiB). ``time_cost``: Argon2 passes over one
     GiB; over less memory as many more. ``iterations``: of PBKDF2. ``available_memory_kib``: what the machine can
-    give now, None when nobody knows.
+    give now, None when nobody knows. Trying all keyslots of a header may take as much as ``KEYSLOTS_WORTH`` of the
+    costliest; ``tell`` hears of work that takes long before it starts.
     """
 
     memory_kib: int = 4 * KIB_PER_GIB
     time_cost: int = 1024
     iterations: int = 1_000_000_000
     available_memory_kib: int | None = None
+    tell: Callable[[str], None] = field(default=_say_nothing, compare=False, repr=False)
 
     def check_pbkdf2(self, iterations: int) -> None:
         """Raise Refused when it would take too long."""
@@ -49,6 +73,44 @@ class KdfLimits:
                 f"over one GiB; the limit is {self.time_cost}",
                 f"--max-kdf-time {passes}",
             )
+
+    def check_total(self, works: Sequence[KdfWork]) -> None:
+        """Raise Refused when trying all of these is too much in sum; tell when it takes long."""
+        if len(works) < 1:
+            return
+        total = KdfWork(
+            sum(work.iterations for work in works),
+            sum(work.kib_passes for work in works),
+            max(work.memory_kib for work in works),
+        )
+        if total.iterations > KEYSLOTS_WORTH * self.iterations:
+            raise _refused(
+                f"the {len(works)} keyslots of the header and their digests ask for {total.iterations} PBKDF2 "
+                f"iterations in all; the limit is {KEYSLOTS_WORTH * self.iterations}",
+                f"--max-kdf-iterations {-(-total.iterations // KEYSLOTS_WORTH)}, or try one keyslot with --key-slot",
+            )
+        if total.kib_passes > KEYSLOTS_WORTH * self.time_cost * KIB_PER_GIB:
+            passes = -(-total.kib_passes // KIB_PER_GIB)
+            raise _refused(
+                f"the {len(works)} keyslots of the header ask for {passes} Argon2 passes over one GiB in all; the limit"
+                f" is {KEYSLOTS_WORTH * self.time_cost}",
+                f"--max-kdf-time {-(-passes // KEYSLOTS_WORTH)}, or try one keyslot with --key-slot",
+            )
+        if total.seconds >= WORTH_TELLING_SECONDS:
+            self.tell(_told(total, len(works)))
+
+
+def _told(total: KdfWork, keyslots: int) -> str:
+    """What is about to start, in words."""
+    parts = []
+    if total.iterations:
+        parts.append(f"{total.iterations} PBKDF2 iterations")
+    if total.kib_passes:
+        parts.append(f"{-(-total.kib_passes // KIB_PER_GIB)} Argon2 passes over one GiB")
+    minutes = max(1, round(total.seconds / 60))
+    slots = "its keyslot asks" if keyslots == 1 else f"its {keyslots} keyslots ask"
+    memory = f", with up to {total.memory_kib // 1024} MiB of memory" if total.memory_kib else ""
+    return f"trying the key may take about {minutes} min: {slots} for {' and '.join(parts)}{memory}; Ctrl-C stops it"
 
 
 def _refused(message: str, option: str) -> Refused:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import IO
 
 from luksafe.device.signals import deferred_interrupts
 from luksafe.errors import Busy, LuksafeError, NotFound, Unsupported
+from luksafe.programs import environment, find_program
 from luksafe.secret import SecretBytes
 
 PATIENCE_SECONDS = 60
@@ -27,7 +27,7 @@ def run_cryptsetup(
     An interrupt waits until it has ended, for it may be writing a header. ``keep_open`` are descriptors that it is to
     hold meanwhile. Raises Unsupported when it is not installed, NotFound, Busy, LuksafeError with its own words.
     """
-    program = shutil.which("cryptsetup", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    program = find_program("cryptsetup")
     if program is None:
         raise Unsupported("this needs cryptsetup, which is not installed", hint="apt install cryptsetup-bin")
     with ExitStack() as stack:
@@ -44,7 +44,7 @@ def run_cryptsetup(
                 stdout=out,
                 stderr=err,
                 pass_fds=(*fds, *keep_open),
-                env={**os.environ, "LC_ALL": "C"},
+                env=environment(LC_ALL="C"),
                 start_new_session=True,
             )
             status = _wait(child, interrupts)

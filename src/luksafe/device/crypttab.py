@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luksafe.device.mounts import unescape
+from luksafe.programs import environment, find_program
 from luksafe.wall import ParserStopped, walled
 
 _LINKS = {"UUID": "by-uuid", "PARTUUID": "by-partuuid", "LABEL": "by-label", "PARTLABEL": "by-partlabel", "ID": "by-id"}
@@ -82,10 +83,18 @@ def find_device(spec: str) -> str:
 
 def _ask_blkid(tag: str, value: str) -> str:
     """For systems without udev. With ``-c /dev/null`` blkid neither trusts nor writes its cache."""
-    command = ["blkid", "-c", "/dev/null", "-l", "-o", "device", "-t", f"{tag}={value}"]
+    program = find_program("blkid")
+    if program is None:
+        return ""
+    command = [program, "-c", "/dev/null", "-l", "-o", "device", "-t", f"{tag}={value}"]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BLKID_SECONDS, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_BLKID_SECONDS,
+            check=False,
+            env=environment(),
         )
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return ""

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from luksafe.device.sysfs import BlockNode
+from luksafe.programs import environment, find_program
 
 _DATABASE = Path("/run/udev/data")
 _LINKS = Path("/dev/disk")
@@ -39,10 +40,18 @@ def _from_blkid(node: BlockNode) -> dict[str, str]:
     """Partition facts under udev's names. ``-p`` reads the device alone, and neither reads nor writes a cache."""
     if node.is_suspended:
         return {}
-    command = ["blkid", "-p", "-o", "udev", "-n", "crypto_LUKS", f"/dev/{node.name}"]
+    program = find_program("blkid")
+    if program is None:
+        return {}
+    command = [program, "-p", "-o", "udev", "-n", "crypto_LUKS", f"/dev/{node.name}"]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_BLKID_SECONDS, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_BLKID_SECONDS,
+            check=False,
+            env=environment(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return {}

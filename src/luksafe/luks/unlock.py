@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from luksafe.crypto.kdf import KdfLimits, argon2, pbkdf2
+from luksafe.crypto.kdf_limits import KdfWork
 from luksafe.crypto.sectors import sector_cipher
 from luksafe.errors import DamagedInput, KeyRejected, LuksafeError, NotFound, Unsupported
 from luksafe.luks.af import merge_stripes
@@ -49,10 +50,12 @@ def unlock(
     if not candidates:
         hint = "a backup made before the keyslots were erased may still have them: 'luksafe list'"
         raise NotFound("the header has no keyslot that a passphrase could open", code="no-keyslots", hint=hint)
+    limits = limits or KdfLimits()
+    limits.check_total([work for each in candidates if (work := _work_of(header, each, limits))])
     obstacles: list[LuksafeError] = []
     for candidate in candidates:
         try:
-            return open_keyslot(reader, header, candidate, passphrase, limits or KdfLimits())
+            return open_keyslot(reader, header, candidate, passphrase, limits)
         except KeyRejected:
             continue
         except LuksafeError as obstacle:
@@ -60,6 +63,23 @@ def unlock(
     if len(obstacles) == len(candidates):
         raise obstacles[0]
     raise _rejection(candidates, obstacles)
+
+
+def _work_of(header: Header, keyslot: Keyslot, limits: KdfLimits) -> KdfWork | None:
+    """What trying a keyslot costs at most; None for one that is refused by itself, or cannot be tried at all."""
+    kdf, digest = keyslot.kdf, header.digest_of_keyslot(keyslot.id)
+    if kdf is None or digest is None:
+        return None
+    iterations = digest.iterations if digest.type == "pbkdf2" else 0
+    try:
+        limits.check_pbkdf2(iterations)
+        if kdf.type in ARGON2_KINDS:
+            limits.check_argon2(kdf.time or 0, kdf.memory_kib or 0)
+            return KdfWork(iterations, (kdf.time or 0) * (kdf.memory_kib or 0), kdf.memory_kib or 0)
+        limits.check_pbkdf2(kdf.iterations or 0)
+    except LuksafeError:
+        return None
+    return KdfWork(iterations + (kdf.iterations or 0))
 
 
 def keyslots_in_order(header: Header) -> Iterator[Keyslot]:

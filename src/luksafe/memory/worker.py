@@ -11,6 +11,7 @@ import sys
 from multiprocessing.connection import Connection
 
 from luksafe.memory.scanner import ScheduleScanner
+from luksafe.programs import environment
 
 
 def start() -> tuple[Connection, subprocess.Popen[bytes]]:
@@ -25,7 +26,7 @@ def start() -> tuple[Connection, subprocess.Popen[bytes]]:
             [sys.executable, "-P", "-c", f"from luksafe.memory.worker import serve; serve({theirs.fileno()})"],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path},
+            env=environment(PYTHONPATH=path),
         )
     return Connection(ours.detach()), process
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luksafe.errors import Busy, LuksafeError, NotFound, Unsupported, UsageError
+from luksafe.programs import environment
 from luksafe.reader import Reader
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def _guard(mount_point: Path) -> Iterator[None]:
         stdin=subprocess.PIPE,  # its end is our end
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env=environment(),
         start_new_session=True,  # Ctrl-C is not for it
     )
     try:

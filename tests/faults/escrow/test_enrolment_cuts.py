@@ -15,6 +15,7 @@ import pytest
 from faults.escrow.test_enrolment import ADDRESS, assert_as_before, disk, enrol, unfinished, workspace
 from generators.headers import PASSPHRASE
 
+from luksafe import programs
 from luksafe.errors import LuksafeError
 from luksafe.escrow.packet import open_packet
 from luksafe.escrow.recipients.age import AgeIdentity
@@ -63,6 +64,7 @@ def cuts(disk: Path, verb: str, monkeypatch: pytest.MonkeyPatch, *, both: bool) 
     folder.mkdir()
     hit, real, before = disk.parent / "hit", shutil.which("cryptsetup"), disk.read_bytes()
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setattr(programs, "ROOT_PATH", f"{folder}:{programs.ROOT_PATH}")
     for number in range(1, 60):
         hit.unlink(missing_ok=True)
         disk.write_bytes(before)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from luksafe import programs
 from luksafe.device.identity import describe
 from luksafe.errors import NotFound, UsageError
 
@@ -67,6 +68,7 @@ def test_without_blkid_and_udev_a_partition_is_known_by_its_place(
 ) -> None:
     device = partitioned_disk(image, TABLE)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(programs, "ROOT_PATH", str(tmp_path))
     monkeypatch.setattr("luksafe.device.udev._DATABASE", tmp_path / "none")
     facts = describe(f"{device}p2")
     assert facts.target_key == f"file:{image}+{3 << 20}"

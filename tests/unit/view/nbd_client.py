@@ -10,6 +10,7 @@ from typing import Self
 from luksafe.view.nbd.export import Export
 from luksafe.view.nbd.protocol import CHUNK, OPTION_REPLY, REQUEST, REQUEST_MAGIC, Option
 from luksafe.view.nbd.server import ClientService
+from luksafe.view.nbd.transmission import IDLE_SECONDS
 
 
 @dataclass
@@ -23,8 +24,12 @@ class Chunk:
 class Client:
     """Connected to a service in this process by a socket pair."""
 
-    def __init__(self, export: Export) -> None:
-        self.service = ClientService(export)
+    def __init__(
+        self, export: Export, idle_seconds: float = IDLE_SECONDS, service: ClientService | None = None
+    ) -> None:
+        self._export = export
+        self.others: list[Client] = []
+        self.service = service or ClientService(export, idle_seconds=idle_seconds)
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(10)
         self.service.add(theirs)
@@ -33,8 +38,14 @@ class Client:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.socket.close()
+        for client in (self, *self.others):
+            client.socket.close()
         self.service.close()
+
+    def another(self) -> Client:
+        """One more client of the same service."""
+        self.others.append(Client(self._export, service=self.service))
+        return self.others[-1]
 
     def take(self, length: int) -> bytes:
         data = b""

@@ -4,6 +4,7 @@ import errno
 import random
 import struct
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -266,3 +267,35 @@ def test_any_bytes_leave_the_service_alive(garbage: bytes, negotiated: bool) -> 
         with pytest.raises((EOFError, ConnectionError)):
             while True:
                 client.take(1)
+
+
+def test_idle_clients_and_half_messages_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("luksafe.view.nbd.transmission.STALL_SECONDS", 0.3)
+    export = Export(MemoryDisk(4096))
+    for sent in (b"", b"\x25\x60"):
+        with Client(export, idle_seconds=0.3) as client:
+            client.go()
+            client.socket.sendall(sent)
+            assert client.is_hung_up()
+
+
+def test_a_busy_client_stays_however_short_the_patience() -> None:
+    with Client(Export(MemoryDisk(4096)), idle_seconds=1) as client:
+        client.go()
+        for _ in range(8):
+            assert assembled(client, 0, 512) == bytes(512)
+            time.sleep(0.2)
+
+
+def test_one_too_many_takes_the_place_of_the_idlest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("luksafe.view.nbd.server.MAX_CONNECTIONS", 2)
+    with Client(Export(MemoryDisk(4096))) as first:
+        first.go()
+        second = first.another().go()
+        assert assembled(second, 0, 512) == bytes(512)
+        assert first.another().is_hung_up(), "nobody is idle yet"
+        monkeypatch.setattr("luksafe.view.nbd.server.REPLACEABLE_SECONDS", 0)
+        assert assembled(first, 0, 512) == bytes(512)
+        late = first.another().go()
+        assert second.is_hung_up()
+        assert assembled(first, 0, 512) == assembled(late, 0, 512) == bytes(512)

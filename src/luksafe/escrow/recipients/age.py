@@ -12,6 +12,7 @@ import pyrage
 
 from luksafe.errors import DamagedInput, KeyRejected, Unsupported, UsageError
 from luksafe.escrow.recipients.interface import Envelope, RecipientName, Scheme, Unsealed, without_space
+from luksafe.programs import fixed_path
 from luksafe.secret import SecretBytes
 from luksafe.wall import walled
 
@@ -93,7 +94,8 @@ def _plugin_recipient(text: str, callbacks: PluginCallbacks) -> Any:
 
 def _plugin(start: Callable[[], Any], of: Any) -> Any:
     try:
-        return start()
+        with fixed_path():
+            return start()
     except (pyrage.EncryptError, pyrage.DecryptError, pyrage.RecipientError, pyrage.IdentityError) as error:
         name = of.plugin()
         raise Unsupported(

@@ -25,6 +25,7 @@ from luksafe.ops.escrow.keyslots import LiveHeader
 from luksafe.ops.escrow.unfinished import NAME, PendingEnrolment, note_folder, only_one, take_back
 from luksafe.ops.new_file import write_new_file
 from luksafe.ops.workspace import Workspace
+from luksafe.programs import environment
 from luksafe.vault.folder import sync_folder
 
 DONE = b"done"
@@ -114,14 +115,14 @@ class Enrolment:
 def _start_watcher(workspace: Workspace, path: Path, pipe: int) -> subprocess.Popen[bytes]:
     names = [str(workspace.vault_home), str(workspace.state_folder), str(path), str(pipe)]
     module = "luksafe.ops.escrow.watcher"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
+    lent = environment(PYTHONPATH=os.pathsep.join(part for part in sys.path if part))
     return subprocess.Popen(
-        [sys.executable, "-m", module, *names],
+        [sys.executable, "-P", "-m", module, *names],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         pass_fds=(pipe,),
-        env=environment,
+        env=lent,
         start_new_session=True,
     )
 

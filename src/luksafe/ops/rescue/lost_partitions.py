@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from luksafe.ops.rescue.model import Chance, Guess, Risk, Step, Way, prove
+from luksafe.programs import environment, find_program
 
 _SECTOR_BYTES = 512
 
@@ -47,8 +48,13 @@ def _attach(device: str, guess: Guess, number: int) -> tuple[Step, str]:
 
 
 def _free_loop() -> str:
+    program = find_program("losetup")
+    if program is None:
+        return ""
     try:
-        done = subprocess.run(["losetup", "--find"], check=False, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            [program, "--find"], check=False, capture_output=True, text=True, timeout=10, env=environment()
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

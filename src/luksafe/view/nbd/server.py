@@ -6,6 +6,7 @@ import selectors
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -14,45 +15,65 @@ from luksafe.errors import LuksafeError
 from luksafe.view.nbd.export import Export
 from luksafe.view.nbd.handshake import Handshake
 from luksafe.view.nbd.protocol import ProtocolError
-from luksafe.view.nbd.transmission import Transmission
+from luksafe.view.nbd.transmission import IDLE_SECONDS, Transmission
 from luksafe.view.process import Worker, count_workers, fork_worker
 
 MAX_CONNECTIONS = 16  # of one worker; each takes up to 10 MiB
 THREADS_PER_CONNECTION = 2
 HANDSHAKE_SECONDS = 30
+REPLACEABLE_SECONDS = 60  # idle for so long, a client gives way when all places are taken
 
 
 class ClientService:
     """Serves connections in threads of this process, until ``close``."""
 
-    def __init__(self, export: Export, threads_per_connection: int = THREADS_PER_CONNECTION) -> None:
+    def __init__(
+        self, export: Export, threads_per_connection: int = THREADS_PER_CONNECTION, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        self._idle_seconds = idle_seconds
+        self._transmissions: dict[socket.socket, Transmission] = {}
         self._export = export
         self._threads = threads_per_connection
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
 
     def add(self, connection: socket.socket) -> None:
-        """Serve a client in the background; one too many is turned away."""
+        """Serve a client in the background; one too many takes the place of an idle one, or is turned away."""
         with self._lock:
-            if len(self._connections) >= MAX_CONNECTIONS:
+            if len(self._connections) >= MAX_CONNECTIONS and not self._make_room():
                 connection.close()
                 return
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             self._connections[connection] = thread
         thread.start()
 
+    def _make_room(self) -> bool:
+        """Leave the client that has been idle longest, if that is long enough to take its place."""
+        now = time.monotonic()
+        idle = [(each.last_request, id(at), at) for at, each in self._transmissions.items()]
+        if not idle or now - min(idle)[0] < REPLACEABLE_SECONDS:
+            return False
+        connection = min(idle)[2]
+        del self._transmissions[connection], self._connections[connection]
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        return True
+
     def _serve(self, connection: socket.socket) -> None:
         try:
             connection.settimeout(HANDSHAKE_SECONDS)
             session = Handshake(connection, self._export).run()
-            connection.settimeout(None)
             if session is not None:
-                Transmission(connection, self._export, session).run(self._threads)
+                transmission = Transmission(connection, self._export, session, self._idle_seconds)
+                with self._lock:
+                    self._transmissions[connection] = transmission
+                transmission.run(self._threads)
         except (ProtocolError, EOFError, OSError):
             pass  # the client is gone or hostile; the others go on
         finally:
             with self._lock:
                 self._connections.pop(connection, None)
+                self._transmissions.pop(connection, None)
             connection.close()
 
     def close(self) -> None:

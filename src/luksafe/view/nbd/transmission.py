@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 
 from luksafe.view.nbd.export import Export
@@ -27,6 +29,8 @@ from luksafe.view.nbd.protocol import (
 from luksafe.view.nbd.wire import Buffer, discard, receive, send
 
 PIECE_BYTES = 1 << 20  # how much one thread keeps in memory, whatever the client asks for
+IDLE_SECONDS = 3600.0  # a mounted filesystem may want nothing for a while
+STALL_SECONDS = 60.0  # within a message: nobody who means well takes longer
 ZEROS = bytes(PIECE_BYTES)
 FLAGS = {  # the flags that each command may carry
     Command.READ: CommandFlag.DF,
@@ -37,9 +41,17 @@ FLAGS = {  # the flags that each command may carry
 
 
 class Transmission:
-    """Serves one connection with a few threads: one decrypts while another one sends."""
+    """Serves one connection with a few threads: one decrypts while another one sends.
 
-    def __init__(self, connection: socket.socket, export: Export, session: Session) -> None:
+    A client that is idle, or that stops in the middle of a message, is left after a while: places are few.
+    """
+
+    def __init__(
+        self, connection: socket.socket, export: Export, session: Session, idle_seconds: float = IDLE_SECONDS
+    ) -> None:
+        self._idle_seconds = idle_seconds
+        self.last_request = time.monotonic()
+        """When the client asked for something last."""
         self._connection = connection
         self._export = export
         self._session = session
@@ -48,7 +60,8 @@ class Transmission:
         self._is_closing = False
 
     def run(self, threads: int) -> None:
-        """Serve until the client leaves or breaks the protocol."""
+        """Serve until the client leaves, breaks the protocol, or is idle for too long."""
+        self._connection.settimeout(STALL_SECONDS)
         others = [threading.Thread(target=self._serve, daemon=True) for _ in range(threads - 1)]
         for thread in others:
             thread.start()
@@ -69,7 +82,9 @@ class Transmission:
         with self._receiving:
             if self._is_closing:
                 return False
+            self._wait_for_request()
             request = Request.parse(receive(self._connection, REQUEST.size))
+            self.last_request = time.monotonic()
             if request.command == Command.DISC:
                 self._is_closing = True
                 return False
@@ -85,6 +100,13 @@ class Transmission:
         else:
             self._finish_write(request)
         return True
+
+    def _wait_for_request(self) -> None:
+        """Until something comes. Raises ``TimeoutError`` for a client that has wanted nothing for so long."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        if not poll.poll(self._idle_seconds * 1000):
+            raise TimeoutError("the client is idle")
 
     def _check(self, request: Request) -> OSError | None:
         """Why the request cannot be done, as far as can be seen from it alone."""

@@ -11,6 +11,7 @@ import pyrage
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from luksafe import programs
 from luksafe.errors import DamagedInput, KeyRejected, Unsupported, UsageError
 from luksafe.escrow.recipients.age import (
     PluginCallbacks,
@@ -94,6 +95,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_text(PLUGIN.format(python=sys.executable))
     path.chmod(stat.S_IRWXU)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(programs, "ROOT_PATH", f"{tmp_path}:{programs.ROOT_PATH}")
 
 
 def test_names() -> None:

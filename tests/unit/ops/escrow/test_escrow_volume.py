@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from generators.headers import PASSPHRASE, UUID, VOLUME_KEY, luks1_image, luks2_image, with_document
 
+from luksafe import programs
 from luksafe.device.cryptsetup import run_cryptsetup
 from luksafe.errors import DamagedInput, KeyRejected, LuksafeError, NotFound, Refused, Unsupported, UsageError
 from luksafe.luks.model import Json
@@ -122,7 +123,7 @@ def test_cryptsetups_words_become_errors(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(NotFound, match="cryptsetup luksDump failed"):
         run_cryptsetup(["luksDump", str(tmp_path / "absent")])
     assert UUID in run_cryptsetup(["luksUUID", write(tmp_path, luks2_image())])
-    monkeypatch.setattr("luksafe.device.cryptsetup.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("luksafe.device.cryptsetup.find_program", lambda *_, **__: None)
     with pytest.raises(Unsupported, match="not installed"):
         run_cryptsetup(["--version"])
 
@@ -140,6 +141,7 @@ def test_an_interrupt_waits_until_cryptsetup_has_ended(tmp_path: Path, monkeypat
     stand_in.write_text(f"#!/bin/sh\nkill -INT $PPID\nsleep 0.5\ntouch {tmp_path}/ended\n")
     stand_in.chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(programs, "ROOT_PATH", f"{tmp_path}:{programs.ROOT_PATH}")
     with pytest.raises(KeyboardInterrupt):
         run_cryptsetup(["luksAddKey"])
     assert (tmp_path / "ended").exists()
