@@ -126,6 +126,8 @@ def test_revoke_erases_the_keyslot_and_says_what_still_opens(
     key = world.folder / "recovery"
     key.write_bytes(recovery_key)
     assert world.run("prove", still["id"], "--key-file", key).status == 0
+    assert world.run("forget", still["id"], "--yes").status == 14  # nothing else was proven yet
+    assert world.run("prove", UUID, "--key-file", world.key_file).status == 0
     assert world.run("forget", still["id"], "--yes").status == 0
     again = world.run("escrow", "revoke", packet, disk, *opener, "--yes", "--json")
     assert (again.status, again.json["plan"]["keyslot"], again.json["still_open"]) == (0, None, [])

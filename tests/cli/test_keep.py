@@ -104,7 +104,7 @@ def test_a_forgotten_backup_does_not_come_back_from_a_store_that_was_away(world)
     store, _ = world.stores()
     away = world.folder / "drawer"
     shutil.move(store, away)
-    forgotten = world.run("forget", backup_id, "--yes", "--json")
+    forgotten = world.run("forget", backup_id, "--yes", "--allow-last", "--json")
     assert forgotten.json["forgotten"][0]["away"] == ["s0"]
     shutil.move(away, store)
     assert world.run("list", "--json").json["backups"] == []
@@ -118,7 +118,7 @@ def test_a_forgotten_backup_does_not_come_back_from_a_store_that_was_away(world)
 def test_forgetting_without_a_terminal_asks_in_vain(world):
     disk = world.image()
     backup_id = world.run("backup", disk, "--json").json["backups"][0]["id"]
-    ran = world.process("forget", backup_id, stdin=b"YES\n")
+    ran = world.process("forget", backup_id, "--allow-last", stdin=b"YES\n")
     assert ran.status == 2
     assert len(world.run("list", "--json").json["backups"]) == 1
 

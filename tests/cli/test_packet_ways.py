@@ -129,7 +129,7 @@ def test_a_recovery_key_is_no_volume_key(world: World, disk: Path) -> None:
     """It opens a keyslot: with the header gone it is not the way in, and the verdict does not say so."""
     save(world, disk, "age", "--recovery-key")
     for backup in world.run("list", "--json").json["backups"]:
-        assert world.run("forget", backup["id"], "--yes").status in (0, 3)
+        assert world.run("forget", backup["id"], "--yes", "--allow-last").status in (0, 3)
     zeros((4096, 16384), (20480, 32768))(disk)
     verdict, [command] = diagnosed(world, disk)
     assert verdict == "needs-backup"

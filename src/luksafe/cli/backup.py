@@ -114,6 +114,8 @@ def to_json(report: BackupReport) -> Json:
         "lock": report.lock_note or "held",
         "damaged": [found.words("the device") for found in report.damaged],
         "destroyed_keyslots": list(report.destroyed),
+        "erased": bool(report.erased),
+        "weaknesses": report.weaknesses,
         "open_without_header": report.lost.text if report.lost else None,
         "replaced": [reason.text for reason in report.replaced],
     }
@@ -145,7 +147,11 @@ def _lines(report: BackupReport, *, verbose: bool) -> Iterator[str]:
     yield from missing_copies(added.away, added.problems)
     for danger in report.dangers:
         yield f"  DANGER  {danger}"
-    if report.dangers:
+    for text in report.weaknesses:
+        yield f"  note    {text}"
+    if report.erased and report.opens:
+        yield f"  next    luksafe restore {report.opens[:12]} {report.device} --dry-run"
+    elif report.dangers:
         yield f"  next    luksafe diagnose {report.device}"
     for replaced in report.replaced:
         yield f"  DANGER  {replaced.text}"

@@ -64,7 +64,7 @@ def _print_volume(app: App, volume: VolumeCheck) -> None:
         echo(f"  {line}")
     for reason in volume.reasons:
         _print_reason(reason)
-    for note in volume.notes:
+    for note in (*volume.notes, *volume.weaknesses):
         _print_reason(note, "note: ")
 
 

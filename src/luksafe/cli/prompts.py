@@ -22,6 +22,15 @@ def confirm(app: App, question: str, word: str = "YES") -> None:
         raise Refused("not confirmed; nothing was written", code="not-confirmed", hint="run it again when you are sure")
 
 
+def has_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
 def ask(prompt: str, hint: str = "run it in a terminal") -> str:
     """One line typed on the terminal. Raises UsageError when there is none."""
     try:

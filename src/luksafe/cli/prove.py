@@ -46,9 +46,11 @@ def command(app: App, target: str, header_file: str | None, data: Path | None, k
             problem.result = {**base, **problem.result}
             raise
         app.emit({**base, **_to_json(report)}, lambda: _print(app, opened, report))
+        if report.flaws:
+            return EXIT_NEGATIVE
         if report.is_noise:
             return EXIT_NEGATIVE if report.expected else EXIT_WARNINGS
-        worst = any(f.severity is not Severity.INFO for f in opened.inspection.all_findings)
+        worst = report.unproven_digests or any(f.severity is not Severity.INFO for f in opened.inspection.all_findings)
         return EXIT_WARNINGS if worst else 0
 
 
@@ -66,6 +68,9 @@ def _to_json(report: ProofReport) -> Json:
         "keyslot": report.keyslot,
         "volume_key_sha256": report.volume_key_sha256,
         "digest": report.digest_id,
+        "digests": list(report.digests),
+        "unproven_digests": list(report.unproven_digests),
+        "flaws": list(report.flaws),
         "unbound": report.is_unbound,
         "data": {
             "checked": report.data.checked,
@@ -87,11 +92,17 @@ def _noted_as(report: ProofReport) -> str:
 
 def _print(app: App, target: Target, report: ProofReport) -> None:
     who = "the volume key" if report.keyslot is None else f"keyslot {report.keyslot}"
-    word = (
-        bad("opens, not proven", colored=app.is_colored) if report.is_noise else good("proven", colored=app.is_colored)
-    )
+    if report.flaws or report.is_noise:
+        word = bad("opens, not proven", colored=app.is_colored)
+    else:
+        word = good("proven", colored=app.is_colored)
     echo(f"{word}: {who} opens {target.description}")
-    echo(f"  digest {report.digest_id} confirms the volume key")
+    echo(f"  digest {', '.join(map(str, report.digests))} confirms the volume key")
+    for flaw in report.flaws:
+        echo(f"  {bad('error', colored=app.is_colored)}: {flaw}")
+    for digest in report.unproven_digests:
+        text = f"the key of digest {digest}, which the data need as well, was not opened"
+        echo(f"  {bad('warning', colored=app.is_colored)}: {text}")
     _print_data(app, report)
     if report.noted_with:
         only = "" if _noted_as(report) == "data" else ": that a key opens it; the data were not recognised"

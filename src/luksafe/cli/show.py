@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import wrap
 
 import click
 
@@ -16,8 +17,11 @@ from luksafe.luks.areas import header_area_bytes, regions
 from luksafe.luks.finding import Severity
 from luksafe.luks.model import Header, Keyslot
 from luksafe.luks.tokens import explain_token
-from luksafe.ops.describe import describe_inspection
+from luksafe.luks.weaknesses import weaknesses
+from luksafe.ops.describe import describe_finding, describe_inspection
 from luksafe.ops.target import Target, open_target
+
+_COLUMNS = 80
 
 
 @verb
@@ -30,6 +34,8 @@ def command(app: App, target: str, header_file: str | None, with_map: bool, raw:
     with open_target(app.workspace(), target, header_file) as opened:
         inspection = opened.inspection
         described = {**describe_inspection(inspection), "target": opened.description}
+        weak = weaknesses(inspection.header) if inspection.header else ()
+        described["findings"] += [describe_finding(finding) for finding in weak]
         if inspection.header is None:
             raise_with_result(opened, described)
         header = inspection.require_header()
@@ -40,7 +46,8 @@ def command(app: App, target: str, header_file: str | None, with_map: bool, raw:
             layout = regions(inspection)
             described["regions"] = layout
         app.emit(described, lambda: _print(app, opened, with_map))
-        return EXIT_WARNINGS if inspection.is_refused else 0
+        is_weak = any(finding.severity is Severity.ERROR for finding in weak)
+        return EXIT_WARNINGS if inspection.is_refused or is_weak else 0
 
 
 def raise_with_result(target: Target, result: dict[str, object]) -> None:
@@ -73,9 +80,11 @@ def _lines(app: App, target: Target, header: Header) -> Iterable[str]:
     for token in header.tokens.values():
         slots = ", ".join(map(str, token.keyslots)) or "none"
         yield f"  token {token.id}       {explain_token(token.type)} (keyslots: {slots})"
-    for finding in target.inspection.findings:
+    for finding in (*target.inspection.findings, *weaknesses(header)):
         mark = "note" if finding.severity is Severity.INFO else finding.severity.value
-        yield f"  {bad(mark, colored=app.is_colored)}: {finding.text}"
+        first, *more = wrap(f"{mark}: {finding.text}", _COLUMNS - 4, break_on_hyphens=False, break_long_words=False)
+        yield f"  {bad(mark, colored=app.is_colored)}{first.removeprefix(mark)}"
+        yield from (f"    {line}" for line in more)
 
 
 def _facts(app: App, target: Target, header: Header) -> list[tuple[str, str]]:
@@ -94,8 +103,8 @@ def _facts(app: App, target: Target, header: Header) -> list[tuple[str, str]]:
         rows.append(("requires", ", ".join(header.config.requirements)))
     if header.is_in_reencryption:
         rows.append(("state", "in reencryption: finish it with 'cryptsetup reencrypt --resume-only'"))
-    if not header.keyslots:
-        rows.append(("keyslots", "none: only a backup or the volume key itself opens it"))
+    if header.is_erased:
+        rows.append(("keyslots", "every keyslot is erased: only a backup or the volume key itself opens it"))
     return rows
 
 

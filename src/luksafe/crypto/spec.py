@@ -10,6 +10,11 @@ from luksafe.errors import Unsupported
 _CAPI_SIMPLE = re.compile(r"(?P<mode>[a-z0-9]+)\((?P<cipher>[^()]+)\)")
 
 
+def is_null_cipher(text: str) -> bool:
+    """Whether a specification encrypts nothing, however it is spelled; cryptsetup asks in the same way."""
+    return "cipher_null" in text or text.partition("-")[0] == "null"
+
+
 @dataclass(frozen=True, slots=True)
 class CipherSpec:
     """``cipher-chain_mode-iv:iv_option``; ``iv`` and ``iv_option`` are empty where there are none.

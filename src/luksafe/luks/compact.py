@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from luksafe.luks.areas import header_area_bytes, regions
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection
+from luksafe.luks.requirements import unknown_requirements
 from luksafe.reader import Reader, SliceReader, read_with_holes
 from luksafe.wall import walled
 
@@ -17,7 +18,6 @@ Range = tuple[int, int]
 
 DAMAGED_BYTES = 16 << 20
 """How much is kept of a header that cannot be understood: the default size of a LUKS2 header."""
-KNOWN_REQUIREMENTS = frozenset({"opal", "inline-hw-tags"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,7 @@ def _why_whole(inspection: Inspection) -> str:
     unknown = [k.id for k in header.keyslots.values() if k.type != "luks2"]
     if unknown:
         return f"keyslot {unknown[0]} is of an unknown type"
-    foreign = [name for name in header.config.requirements if name not in KNOWN_REQUIREMENTS]
-    if foreign:
+    if foreign := unknown_requirements(header.config.requirements):
         return f"it has the unknown requirement {foreign[0]!r}"
     if any(f.severity is not Severity.INFO for f in inspection.all_findings):
         return "parts of the header are damaged"

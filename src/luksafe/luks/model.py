@@ -157,6 +157,11 @@ class Header:
         return next((d for d in self.digests.values() if segment_id in d.segments), None)
 
     @property
+    def digests_in_use(self) -> tuple[Digest, ...]:
+        """The digests of the keys that data need, or will need when a reencryption goes on: of any segment at all."""
+        return tuple(d for d in self.digests.values() if any(s in self.segments for s in d.segments))
+
+    @property
     def data_segments(self) -> list[Segment]:
         """The segments that make up the data, in order (without reencryption's backup segments)."""
         return [s for _, s in sorted(self.segments.items()) if not s.is_backup]
@@ -195,6 +200,11 @@ class Header:
     def is_detached(self) -> bool:
         """Whether the data begin within what header and keyslots take: then these cannot lie on the same device."""
         return bool(self.data_segments) and self.data_offset < self.areas_end
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether the data are encrypted and no keyslot is left that could open them (``luksErase``)."""
+        return bool(self.digests) and not any(keyslot.type == "luks2" for keyslot in self.keyslots.values())
 
     @property
     def is_in_reencryption(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ from luksafe.crypto.sectors import sector_cipher
 from luksafe.errors import DamagedInput, KeyRejected, LuksafeError, NotFound, Unsupported
 from luksafe.luks.af import merge_stripes
 from luksafe.luks.model import Area, Digest, Header, Keyslot
+from luksafe.luks.weaknesses import is_in_the_clear
 from luksafe.reader import Reader
 from luksafe.secret import SecretBytes
 from luksafe.wall import walled
@@ -39,14 +41,15 @@ def unlock(
     passphrase: SecretBytes,
     *,
     keyslot: int | None = None,
+    digest: Digest | None = None,
     limits: KdfLimits | None = None,
 ) -> Unlocked:
-    """Open a keyslot: the named one, or else the first that opens, in cryptsetup's order of priorities.
+    """Open a keyslot: the named one, or else the first that opens (one of ``digest``), in cryptsetup's order.
 
     Raises KeyRejected when none opens (it says how many were tried), NotFound when there is none to try, Unsupported
     when nothing here can try any, Refused when a keyslot asks for more memory or time than ``limits`` allow.
     """
-    candidates = list(keyslots_in_order(header)) if keyslot is None else [_named(header, keyslot)]
+    candidates = list(keyslots_in_order(header, digest)) if keyslot is None else [_named(header, keyslot)]
     if not candidates:
         hint = "a backup made before the keyslots were erased may still have them: 'luksafe list'"
         raise NotFound("the header has no keyslot that a passphrase could open", code="no-keyslots", hint=hint)
@@ -82,12 +85,43 @@ def _work_of(header: Header, keyslot: Keyslot, limits: KdfLimits) -> KdfWork | N
     return KdfWork(iterations + (kdf.iterations or 0))
 
 
-def keyslots_in_order(header: Header) -> Iterator[Keyslot]:
-    """The keyslots that cryptsetup tries when none is named: those of the default segment, preferred ones first."""
-    segment = header.default_segment
-    digest = header.digest_of_segment(segment.id) if segment else None
-    bound = [header.keyslots[k] for k in (digest.keyslots if digest else ()) if k in header.keyslots]
-    usable = [k for k in bound if k.type == "luks2"]
+def open_digests(
+    reader: Reader,
+    header: Header,
+    passphrase: SecretBytes,
+    *,
+    keyslot: int | None = None,
+    limits: KdfLimits | None = None,
+) -> tuple[Unlocked, ...]:
+    """Every key of the data that the passphrase gives, the one that ``unlock`` gives first: two while in reencryption.
+
+    With a ``keyslot`` named it is the one in there. Raises as ``unlock`` does when there is none.
+    """
+    opened = [unlock(reader, header, passphrase, keyslot=keyslot, limits=limits)]
+    if keyslot is None:
+        for digest in header.digests_in_use:
+            if digest.id != opened[0].digest_id:
+                with suppress(LuksafeError):
+                    opened.append(unlock(reader, header, passphrase, digest=digest, limits=limits))
+    return tuple(opened)
+
+
+def keyslots_in_order(header: Header, digest: Digest | None = None) -> Iterator[Keyslot]:
+    """The keyslots that cryptsetup tries when none is named, preferred ones first; only those of ``digest`` with one.
+
+    These are the ones of the default segment, but while in reencryption all that hold a key of the volume: the one
+    that will remain may be the smaller part of it, and a decryption leaves none.
+    """
+    if digest is not None:
+        asked = [digest]
+    elif header.is_in_reencryption:
+        asked = list(header.digests_in_use)
+    else:
+        segment = header.default_segment
+        found = header.digest_of_segment(segment.id) if segment else None
+        asked = [found] if found else []
+    bound = {k for each in asked for k in each.keyslots}
+    usable = [k for number, k in sorted(header.keyslots.items()) if number in bound and k.type == "luks2"]
     for priority in (PRIORITY_PREFER, PRIORITY_NORMAL):
         yield from (k for k in usable if k.priority == priority)
 
@@ -102,7 +136,7 @@ def open_keyslot(
     digest = header.digest_of_keyslot(keyslot.id)
     if digest is None:
         raise DamagedInput(f"keyslot {keyslot.id} belongs to no digest; its key could not be proven")
-    if keyslot.area.encryption.startswith("cipher_null") and len(passphrase):
+    if is_in_the_clear(keyslot) and len(passphrase):
         # without this, any passphrase would open a keyslot that is not encrypted at all
         raise KeyRejected(f"keyslot {keyslot.id} uses the null cipher and opens with an empty passphrase only")
     with derive_area_key(keyslot, passphrase, limits) as area_key:

@@ -10,8 +10,10 @@ from luksafe.device.identity import describe
 from luksafe.errors import DamagedInput, Refused
 from luksafe.luks.compact import Capture, capture
 from luksafe.luks.compare import compare
+from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Header
+from luksafe.luks.weaknesses import weaknesses
 from luksafe.ops.check_lost import unmeant_replacements
 from luksafe.ops.check_report import Reason
 from luksafe.ops.contradiction import Contradicted, contradicted_in_vault, find_contradicted, find_witnesses
@@ -32,6 +34,7 @@ class BackupReport:
     ``lost``: a mapping is open over the device, and this header is not the one that opened it.
     ``damaged``: keyslots whose key material is not what another backup has of the same enrolment.
     ``destroyed``: the others whose key material cannot be whole, as it is not random.
+    ``opens``: where every keyslot is erased, the backup that stays current as it has some.
     ``replaced``: volumes of which the vault knows that they were on the device, in whose place this header is.
     """
 
@@ -48,11 +51,29 @@ class BackupReport:
     damaged: tuple[Contradicted, ...] = ()
     destroyed: tuple[int, ...] = ()
     replaced: tuple[Reason, ...] = ()
+    opens: str = ""
 
     @property
     def dangers(self) -> list[str]:
         """What is wrong with the keyslots, in words."""
-        return _dangers(self.damaged, self.destroyed, self.device)
+        return [*self.erased, *_dangers(self.damaged, self.destroyed, self.device)]
+
+    @property
+    def erased(self) -> list[str]:
+        """That no keyslot is left, and what of it; empty when some are."""
+        header = self.inspection.header
+        if header is None or not header.is_erased:
+            return []
+        text = f"every keyslot of {self.device} is erased: no passphrase opens it any more"
+        if self.opens:
+            return [f"{text}; it does not become current: backup {self.opens[:12]}, which has keyslots, stays that"]
+        return [text]
+
+    @property
+    def weaknesses(self) -> list[str]:
+        """What is weak about the header though it is whole, in words; what lies in the clear was warned of."""
+        found = weaknesses(self.inspection.header) if self.inspection.header else ()
+        return [finding.text for finding in found if finding.severity is Severity.WARNING]
 
 
 def backup_device(
@@ -106,6 +127,7 @@ def backup_device(
                 damaged=damaged,
                 destroyed=_destroyed(inspection.header, BytesReader(taken.image), damaged),
                 replaced=tuple(replaced),
+                opens=next((b.id for b in vault.current(uuid_of(inspection)) if not b.record.is_erased), ""),
             )
 
 

@@ -12,8 +12,16 @@ from luksafe.errors import LuksafeError, NotFound
 from luksafe.luks.compare import keyslot_fingerprint
 from luksafe.luks.finding import Severity
 from luksafe.luks.model import Header
-from luksafe.luks.tokens import machine_bound_keyslots
 from luksafe.ops.check_copies import GoodCopies, good_copies
+from luksafe.ops.check_keys import (
+    DeviceInCheck,
+    clear_text_reasons,
+    erased_reason,
+    keyslot_reasons,
+    proof_reasons,
+    reencryption_reason,
+    weakness_notes,
+)
 from luksafe.ops.check_lost import Before, absence, as_note, replaced_reason, volumes_before
 from luksafe.ops.check_match import Match, best_match, match_of, to_restore
 from luksafe.ops.check_reasons import (
@@ -26,6 +34,7 @@ from luksafe.ops.check_reasons import (
 )
 from luksafe.ops.check_report import CheckReport, Reason, VolumeCheck, best_proof, is_in_use, rests_on
 from luksafe.ops.contradiction import find_contradicted, find_witnesses
+from luksafe.ops.forgetting import Forgetting
 from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
 from luksafe.ops.mapping_header import mapped_uuid
 from luksafe.ops.record import uuid_of
@@ -85,7 +94,9 @@ def _check_one(workspace: Workspace, device: str, header_name: str | None, judge
 
 
 def _without_backup(device: str, target: Target) -> VolumeCheck:
-    reasons = _no_backup(device, target, destroyed_reasons(target, device))
+    asked = DeviceInCheck(device, target)
+    found = [*erased_reason(asked, None), *clear_text_reasons(asked), *reencryption_reason(asked)]
+    reasons = _no_backup(device, target, [*found, *destroyed_reasons(target, device)])
     return VolumeCheck(device, uuid_of(target.inspection), "unprotected", reasons)
 
 
@@ -123,10 +134,15 @@ def _judge_kept(
 ) -> VolumeCheck:
     vault, uuid = bench.vault, current[0].record.uuid
     live = target.inspection.header
-    chosen = best_match(vault, current, live, target)
+    opens = next((backup for backup in current if not backup.record.is_erased), None)
+    is_erased = live is not None and live.is_erased
+    # an erased header is no header to keep: the backup that opens is what counts
+    chosen = match_of(vault, opens, live, target) if is_erased and opens else best_match(vault, current, live, target)
     witnesses = find_witnesses(vault, uuid)
     restorable = to_restore(chosen, witnesses)
-    reasons = list(device_reasons(bench.workspace, facts, target, device, chosen, restorable))
+    asked = DeviceInCheck(device, target, facts.size_bytes)
+    reasons = [*erased_reason(asked, opens), *clear_text_reasons(asked), *reencryption_reason(asked)]
+    reasons += device_reasons(bench.workspace, facts, target, device, chosen, restorable)
     if len(current) > 1:
         ids = ", ".join(backup.id[:12] for backup in current)
         text = f"which backup is current cannot be told: {ids}"
@@ -134,7 +150,8 @@ def _judge_kept(
     damaged = find_contradicted(live, target.reader, witnesses) if live else ()
     is_whole = not damaged and all(f.severity is Severity.INFO for f in target.inspection.all_findings)
     reasons += damage_reasons(damaged, target, device) if damaged else destroyed_reasons(target, device)
-    reasons += drift_reasons(chosen, damaged, target.words(device))
+    if not is_erased:  # what the headline says is not to be kept
+        reasons += drift_reasons(chosen, damaged, target.words(device))
     replaced = [replaced_reason(volume, device, target) for volume in before]
     is_meant = is_in_use([chosen.backup])
     reasons += [] if is_meant else replaced
@@ -192,8 +209,8 @@ def _summed_up(bench: _Bench, device: str, facts: DeviceFacts | None, chosen: Ma
     reasons = (
         *found.reasons,
         *_copy_reasons(vault, copies),
-        *_proof_reasons(backup, chosen.header, device if facts else ""),
-        *_keyslot_reasons(found.header, device),
+        *proof_reasons(backup, chosen.header, device if facts else ""),
+        *keyslot_reasons(found.header, device),
     )
     return VolumeCheck(
         device=device,
@@ -208,6 +225,7 @@ def _summed_up(bench: _Bench, device: str, facts: DeviceFacts | None, chosen: Ma
         found=proof.found if proof and rests_on(proof) == "data" else "",
         backup_id=backup.id,
         packets=found.packets,
+        weaknesses=tuple(weakness_notes(found.header)),
     )
 
 
@@ -240,28 +258,6 @@ def _copy_reasons(vault: Vault, copies: GoodCopies) -> Iterator[Reason]:
         yield Reason("too-few-copies", text, hint)
 
 
-def _proof_reasons(backup: Backup, header: Header | None, device: str) -> Iterator[Reason]:
-    if not backup.proofs:
-        text = "no copy was ever proven to open it"
-        data = f" --data {device}" if device else ""
-        yield Reason("unproven", text, f"luksafe prove {backup.id[:12]}{data}")
-    if header is None:
-        yield Reason("backup-damaged", "no good copy of its backup can be read", "luksafe sync")
-
-
-def _keyslot_reasons(header: Header | None, device: str) -> Iterator[Reason]:
-    """What the keyslots of the header on the device, or where that is lost, of its backup, say of the ways in."""
-    if header is None:
-        return
-    if not header.keyslots:
-        yield Reason("no-keyslots", "its header has no keyslot: no passphrase opens it", "")
-        return
-    bound = machine_bound_keyslots(header)
-    if bound >= set(header.keyslots):
-        text = "only this machine's TPM opens it: a header backup is of no use when the machine is gone"
-        yield Reason("tpm-only", text, f"systemd-cryptenroll --recovery-key {device}")
-
-
 def _notes(vault: Vault, uuid: str, current: Match, *, is_same: bool) -> Iterator[Reason]:
     """What still opens with a passphrase that the device no longer takes; which keyslot opens nothing any more."""
     if current.header is None or current.image is None:
@@ -276,13 +272,18 @@ def _notes(vault: Vault, uuid: str, current: Match, *, is_same: bool) -> Iterato
 
 def _revoked(vault: Vault, uuid: str, current: Backup, header: Header) -> Iterator[Reason]:
     present = {keyslot_fingerprint(k) for k in header.keyslots.values()}
+    forgetting = Forgetting(vault, uuid)
     for backup in vault.backups(uuid):
         slots = backup.record.parameters.get("keyslots", [])
         revoked = [s.get("slot") for s in slots if isinstance(s, dict) and s.get("enrolment", "") not in ("", *present)]
         if backup.id != current.id and revoked:
             numbers = ", ".join(map(str, revoked))
             text = f"backup {backup.id[:12]} opens with passphrases revoked since (keyslot {numbers})"
-            yield Reason("revoked-keyslots", text, f"luksafe forget {backup.id[:12]}")
+            keep = forgetting.why_keep(backup)
+            if keep is None:
+                yield Reason("revoked-keyslots", text, f"luksafe forget {backup.id[:12]}")
+            else:
+                yield Reason("revoked-keyslots", f"{text}; keep it: {keep.text}", keep.next)
 
 
 def _store_reasons(stores: Check) -> Iterator[Reason]:

@@ -43,7 +43,8 @@ class VolumeCheck:
     """One volume. ``reasons`` make it unsafe; ``notes`` are worth knowing (what revoked passphrases still open).
 
     ``copies`` count, ``away`` are those of them in stores that are not here now; ``rests_on`` is what the proof of
-    ``proven`` showed, ``found`` what the data were recognised as. ``severity`` is that of the gravest reason.
+    ``proven`` showed, ``weaknesses`` what makes the header weak though nothing is lost,
+    ``found`` what the data were recognised as. ``severity`` is that of the gravest reason.
     """
 
     device: str
@@ -59,6 +60,7 @@ class VolumeCheck:
     found: str = ""
     backup_id: str = ""
     packets: tuple[PacketSummary, ...] = ()
+    weaknesses: tuple[Reason, ...] = ()
     severity: Severity = field(init=False, default="")
 
     def __post_init__(self) -> None:

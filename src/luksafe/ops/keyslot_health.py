@@ -6,13 +6,9 @@ from collections.abc import Sequence
 
 from luksafe.luks.key_material import material_range
 from luksafe.luks.model import Header, Keyslot
+from luksafe.luks.weaknesses import is_in_the_clear
 from luksafe.ops.diagnosis.bytes_compare import not_random
 from luksafe.reader import Reader
-
-
-def is_area_clear(keyslot: Keyslot) -> bool:
-    """Whether the area is not encrypted at all: its statistics then say nothing."""
-    return keyslot.area is not None and keyslot.area.encryption.startswith("cipher_null")
 
 
 def destroyed_keyslots(reader: Reader, header: Header) -> tuple[int, ...]:
@@ -36,4 +32,4 @@ def _is_destroyed(reader: Reader, header: Header, keyslot: Keyslot) -> bool:
         return True
     if len(data) < end - start:
         return True
-    return not is_area_clear(keyslot) and bool(not_random(data, (0, len(data))))
+    return not is_in_the_clear(keyslot) and bool(not_random(data, (0, len(data))))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -14,7 +15,8 @@ from luksafe.device.source import open_source
 from luksafe.errors import KeyRejected, LuksafeError
 from luksafe.luks.compact import capture
 from luksafe.luks.model import Header
-from luksafe.luks.unlock import Unlocked, unlock, verify_volume_key
+from luksafe.luks.unlock import Unlocked, open_digests, verify_volume_key
+from luksafe.luks.weaknesses import clear_text_findings
 from luksafe.ops.record import record_device, uuid_of
 from luksafe.ops.same_device import is_known_as_another
 from luksafe.ops.target import Target
@@ -27,7 +29,7 @@ from luksafe.vault.backup import Backup
 from luksafe.vault.name import base_id, image_id
 from luksafe.vault.record import Proof, timestamp
 from luksafe.view.parameters import find_parameters
-from luksafe.view.stream import DecryptedReader
+from luksafe.view.stream import DecryptedReader, open_volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,14 @@ class ProofKey:
 
     def open(self, reader: Reader, header: Header) -> Unlocked:
         """The volume key, proven by its digest. Raises KeyRejected, DamagedInput and what else ``unlock`` raises."""
+        return self.open_each(reader, header)[0]
+
+    def open_each(self, reader: Reader, header: Header) -> tuple[Unlocked, ...]:
+        """Every volume key that it gives, the one of ``open`` first: a volume in reencryption has two."""
         if self.volume_key is not None:
             return _by_volume_key(header, self.volume_key, self.limits)
-        return unlock(reader, header, self.passphrase or SecretBytes(), keyslot=self.keyslot, limits=self.limits)
+        passphrase = self.passphrase or SecretBytes()
+        return open_digests(reader, header, passphrase, keyslot=self.keyslot, limits=self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,8 @@ class ProofReport:
 
     ``noted_with`` is the backup that the proof was noted with, empty for none. ``expected`` says why the data should
     have made sense and did not; empty where nothing was ever recognised, as on a fresh volume.
+    ``digests`` are those that this key confirmed, ``unproven_digests`` the others whose keys the data need. With
+    ``flaws`` the key proves nothing, as the volume key, or the data, lie in the clear.
     """
 
     keyslot: int | None
@@ -71,6 +80,9 @@ class ProofReport:
     data: DataProof
     noted_with: str = ""
     expected: str = ""
+    digests: tuple[int, ...] = ()
+    unproven_digests: tuple[int, ...] = ()
+    flaws: tuple[str, ...] = ()
 
     @property
     def is_noise(self) -> bool:
@@ -94,9 +106,12 @@ def prove(
     unless the data are noise where they should be known.
     """
     header = target.inspection.require_header()
-    opened = ProofKey(passphrase, volume_key, keyslot, limits).open(target.reader, header)
+    opened_each = ProofKey(passphrase, volume_key, keyslot, limits).open_each(target.reader, header)
+    opened = opened_each[0]
     data_path = data or target.data_path
-    shown = look_at_data(data_path, header, opened) if data_path else DataProof(False, why="no data device was given")
+    shown = DataProof(False, why="no data device was given")
+    if data_path:
+        shown = look_at_data(data_path, header, opened, others=opened_each[1:], header_reader=target.reader)
     backup_id = target.backup.id if target.backup else stored_id(workspace, target)
     expected = _why_expected(workspace, target, backup_id, data, data_path) if shown.makes_sense is False else ""
     report = ProofReport(
@@ -105,12 +120,22 @@ def prove(
         digest_id=opened.digest_id,
         is_unbound=opened.is_unbound,
         data=shown,
-        noted_with="" if opened.is_unbound or expected else backup_id,
+        noted_with="" if opened.is_unbound or expected or clear_text_findings(header) else backup_id,
         expected=expected,
+        digests=tuple(each.digest_id for each in opened_each),
+        unproven_digests=_without(header, opened_each),
+        flaws=tuple(finding.text for finding in clear_text_findings(header)),
     )
-    if report.noted_with:
-        note_proof(workspace, report, data_path)
+    for each in opened_each if report.noted_with else ():
+        slot = each.keyslot if volume_key is None else None
+        note_proof(workspace, replace(report, keyslot=slot, digest_id=each.digest_id), data_path)
     return report
+
+
+def _without(header: Header, opened: Sequence[Unlocked]) -> tuple[int, ...]:
+    """The digests of keys that the data need, but for those that were confirmed."""
+    confirmed = {each.digest_id for each in opened}
+    return tuple(digest.id for digest in header.digests_in_use if digest.id not in confirmed)
 
 
 def _why_expected(
@@ -139,24 +164,47 @@ def stored_id(workspace: Workspace, target: Target) -> str:
     return next((found for found in ids if base_id(found) == wanted), "")
 
 
-def _by_volume_key(header: Header, volume_key: SecretBytes, limits: KdfLimits | None) -> Unlocked:
-    for digest in header.digests.values():
-        if verify_volume_key(digest, volume_key, limits):
-            return Unlocked(-1, volume_key, digest.id, is_unbound=not digest.segments)
-    raise KeyRejected("this is not the volume key: no digest of the header fits it")
+def _by_volume_key(header: Header, volume_key: SecretBytes, limits: KdfLimits | None) -> tuple[Unlocked, ...]:
+    fitting = [digest for digest in header.digests.values() if verify_volume_key(digest, volume_key, limits)]
+    if not fitting:
+        raise KeyRejected("this is not the volume key: no digest of the header fits it")
+    fitting.sort(key=lambda digest: not digest.segments)
+    return tuple(Unlocked(-1, volume_key, digest.id, is_unbound=not digest.segments) for digest in fitting)
 
 
-def look_at_data(path: Path, header: Header, opened: Unlocked) -> DataProof:
-    """Decrypt the data that lie on this device with an opened header. Raises nothing: says why it could not."""
+def look_at_data(
+    path: Path,
+    header: Header,
+    opened: Unlocked,
+    *,
+    others: Sequence[Unlocked] = (),
+    header_reader: Reader | None = None,
+) -> DataProof:
+    """Decrypt the data that lie on this device with an opened header. Raises nothing: says why it could not.
+
+    ``others`` are the other keys of a volume in reencryption, whose header ``header_reader`` holds when detached.
+    """
     if opened.is_unbound:
         return DataProof(False, why="the keyslot is unbound: its key decrypts no data")
-    if header.is_in_reencryption:
-        return DataProof(False, why="the volume is in reencryption: parts of it have another key")
     try:
         with open_source(path) as whole:
-            return examine_data(SliceReader(whole, header.offset), header, opened.volume_key, opened.digest_id)
+            ciphertext = SliceReader(whole, header.offset)
+            if header.is_in_reencryption:
+                keys = {each.digest_id: each.volume_key for each in (opened, *others)}
+                return _examine_reencrypting(ciphertext, header_reader, header, keys)
+            return examine_data(ciphertext, header, opened.volume_key, opened.digest_id)
     except (LuksafeError, OSError) as problem:
         return DataProof(False, why=str(problem))
+
+
+def _examine_reencrypting(
+    ciphertext: Reader, header_reader: Reader | None, header: Header, keys: Mapping[int, SecretBytes]
+) -> DataProof:
+    """What the start of a volume in reencryption decrypts to, where its key was opened; of noise nothing follows."""
+    content = recognise_content(open_volume(ciphertext, header, keys, header_reader=header_reader))
+    if content.plausible:
+        return DataProof(True, content.name, content.why, content.plausible)
+    return DataProof(False, why="the volume is in reencryption: its data cannot be judged")
 
 
 def examine_data(ciphertext: Reader, header: Header, volume_key: SecretBytes, digest_id: int) -> DataProof:

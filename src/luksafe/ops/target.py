@@ -13,6 +13,7 @@ from luksafe.device.source import open_source
 from luksafe.errors import NotFound, UsageError
 from luksafe.luks.finding import Finding, Severity
 from luksafe.luks.inspection import Inspection, inspect
+from luksafe.luks.weaknesses import clear_text_findings
 from luksafe.ops.moment import read_moment
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader, Reader
@@ -64,11 +65,13 @@ def open_target(workspace: Workspace, text: str, header: str | None = None, *, f
     """
     if header is None:
         with _open_one(workspace, text, full=full) as target:
+            _warn_of_clear_text(workspace, target)
             yield target
         return
     if not os.path.lexists(text):
         raise NotFound(f"{text}: no such file or device", hint="see which devices there are: lsblk")
     with _open_one(workspace, header, full=full) as detached:
+        _warn_of_clear_text(workspace, detached)
         yield Target(
             detached.reader,
             detached.inspection,
@@ -78,6 +81,12 @@ def open_target(workspace: Workspace, text: str, header: str | None = None, *, f
             detached.backup,
             detached.lock_note,
         )
+
+
+def _warn_of_clear_text(workspace: Workspace, target: Target) -> None:
+    """Whatever the verb is about: a volume key in the clear is told."""
+    for finding in clear_text_findings(target.inspection.header) if target.inspection.header else ():
+        workspace.warn(f"{target.description}: {finding.text}")
 
 
 @contextmanager

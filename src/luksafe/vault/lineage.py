@@ -31,6 +31,8 @@ def judge(records: Collection[Record], sightings: Mapping[str, Sighting], forgot
     live = {event for event, backup in backup_of.items() if backup not in forgotten}
     # a header that was too damaged to understand is kept, but never hides one that works
     live = {event for event in live if by_id[backup_of[event]].luks} or live
+    # nor does one whose keyslots were all erased: no passphrase opens it
+    live = {event for event in live if not by_id[backup_of[event]].is_erased} or live
     latest = live - _ancestors(live, parents_of)
     # What leads only into a circle (two hosts saw two orders) has no latest: then all of it counts.
     latest |= live - latest - _ancestors(latest, parents_of)

@@ -17,6 +17,9 @@ from luksafe.wall import walled
 
 FORMAT = 1
 
+_NO_WAY_IN = ("inactive", "reencrypt")
+"""The states of LUKS1 slots that are free, and of the keyslot that only remembers a reencryption."""
+
 Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Format = Annotated[int, msgspec.Meta(ge=1)]
 Parameters = dict[str, Any]
@@ -65,6 +68,14 @@ class Record(Open, frozen=True, kw_only=True):
     def volume(self) -> str:
         """The folder of its volume."""
         return volume_folder(self.uuid)
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether its data are encrypted and it has no keyslot. A record that does not tell is none of these."""
+        slots, digests = self.parameters.get("keyslots"), self.parameters.get("digests")
+        if not isinstance(slots, list) or not isinstance(digests, list) or not digests:
+            return False
+        return not any(isinstance(slot, dict) and slot.get("state") not in _NO_WAY_IN for slot in slots)
 
 
 class Proof(Open, frozen=True, kw_only=True):

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from luksafe.luks.finding import Finding, Severity
 from luksafe.luks.model import Header
+from luksafe.luks.requirements import unknown_requirements
+from luksafe.luks.weaknesses import weaknesses
 from luksafe.ops.diagnosis.against_backup import Contradiction, backup_findings
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.layout import VolumeLayout
 from luksafe.ops.diagnosis.model import CERTAIN, Culprit, Part, State, Verdict
 from luksafe.ops.diagnosis.remains import key_like_runs
-from luksafe.ops.diagnosis.rules.of_whole_headers import unknown_requirements
 
 MOST_RANGES = 40
 
@@ -81,12 +82,11 @@ def _of_culprits(culprits: Sequence[Culprit], verdict: Verdict) -> Iterator[Find
 def _of_state(facts: Facts, header: Header) -> Iterator[Finding]:
     if header.is_in_reencryption:
         yield Finding("reencryption", Severity.WARNING, "config.requirements", _reencryption_words(header))
-    for name in unknown_requirements(header):
+    for finding in weaknesses(header):  # a cheap key derivation is no damage
+        yield replace(finding, severity=Severity.INFO) if finding.code == "weak-kdf" else finding
+    for name in unknown_requirements(header.config.requirements):
         text = f"unknown requirement {name!r}: a newer tool wrote it, and only that can open the volume"
         yield Finding("unknown-requirement", Severity.ERROR, "config.requirements", text)
-    if "opal" in header.config.requirements:
-        text = "the disk encrypts by itself (OPAL): a header backup is of use on this very disk only"
-        yield Finding("opal", Severity.WARNING, "config.requirements", text)
     size = facts.data_size_bytes
     if header.areas_end < size <= header.data_offset and not facts.is_detached:
         text = (

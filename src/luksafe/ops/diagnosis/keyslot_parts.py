@@ -9,12 +9,12 @@ from luksafe.luks.areas import Region
 from luksafe.luks.compare import keyslot_fingerprint
 from luksafe.luks.key_material import material_range
 from luksafe.luks.model import Header, Keyslot
+from luksafe.luks.weaknesses import is_in_the_clear
 from luksafe.ops.diagnosis.bytes_compare import differing_ranges, looks_of, not_random
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.known_backups import KnownBackup
 from luksafe.ops.diagnosis.layout import VolumeLayout
 from luksafe.ops.diagnosis.model import CERTAIN, LIKELY, Culprit, Damage, KeyslotState, Part, State
-from luksafe.ops.keyslot_health import is_area_clear
 
 RANDOM_WRITERS = frozenset({"crypto_LUKS", "squashfs", "erofs", "squashfs3"})
 """What these wrote looks as random as key material, so that statistics do not see it."""
@@ -84,7 +84,7 @@ def _judge_material(facts: Facts, keyslot: Keyslot, culprits: Sequence[Culprit])
     if against and (against[0].sure == CERTAIN or against[0].state is State.DESTROYED):
         return against[0]
     damage = not_random(facts.start, material, facts.unreadable)
-    if damage and not is_area_clear(keyslot):
+    if damage and not is_in_the_clear(keyslot):
         return _Judged(State.DESTROYED, CERTAIN, _words(damage), damage)
     if against:
         return against[0]
@@ -128,7 +128,7 @@ def _against(facts: Facts, backup: KnownBackup, wanted: bytes, keyslot: Keyslot)
         return _Judged(State.INTACT, CERTAIN if is_proven else LIKELY, f"the same as in {name}, byte for byte{doubt}")
     source = f"differs from {name}" + ("" if is_proven else ", which was never seen to open")
     damage = [Damage(a, b - a, looks_of(facts.start, (a, b), facts.unreadable), source) for a, b in ranges]
-    is_sure = is_proven or not (is_area_clear(keyslot) or not not_random(facts.start, (start, end), facts.unreadable))
+    is_sure = is_proven or not (is_in_the_clear(keyslot) or not not_random(facts.start, (start, end), facts.unreadable))
     return _Judged(State.DESTROYED, CERTAIN if is_sure else LIKELY, _words(damage), damage)
 
 

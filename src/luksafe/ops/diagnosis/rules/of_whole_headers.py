@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from luksafe.luks.compact import KNOWN_REQUIREMENTS
 from luksafe.luks.model import Header
+from luksafe.luks.requirements import unknown_requirements
 from luksafe.ops.diagnosis.against_backup import formatted_again
 from luksafe.ops.diagnosis.model import Chance, Lead, State, Verdict
 from luksafe.ops.diagnosis.rules.commands import bring_back, find_key, keep_and_prove, resume
 from luksafe.ops.diagnosis.rules.rule import AVOID_WRITES, Case, Rule
 from luksafe.ops.diagnosis.rules.words import culprit_names, keyslot_words
 
-REENCRYPTION = ("online-reencrypt", "offline-reencrypt")
 LUKS1_REENCRYPTING_STORY = (
     "A reencryption was begun and has not ended. Part of the data has the old key, part the new one; both headers, and "
     "how far it came, are in the files LUKS-<UUID>.org, .new and .log, where cryptsetup was started. It can be resumed "
@@ -18,14 +17,9 @@ LUKS1_REENCRYPTING_STORY = (
 )
 
 
-def unknown_requirements(header: Header | None) -> list[str]:
-    """The requirements that stop this and every other known tool."""
-    names = header.config.requirements if header else ()
-    return [name for name in names if name not in KNOWN_REQUIREMENTS and not name.startswith(REENCRYPTION)]
-
-
 def _unknown(case: Case) -> list[str]:
-    return unknown_requirements(case.facts.inspection.header)
+    header = case.facts.inspection.header
+    return unknown_requirements(header.config.requirements) if header else []
 
 
 UNKNOWN_REQUIREMENT = Rule(
