@@ -40,7 +40,7 @@ class Vaults(RuleBasedStateMachine):
             home = open_home(self.top / host / "home", self.random, create=True)
             for stick in STICKS:
                 self.plug(stick, host)
-                add_store(home.folder, stick, self.top / host / stick, self.random)
+                add_store(home.folder, stick, self.top / host / stick, self.random, own=True)
             home.close()
         for stick in STICKS:
             self.plug(stick, "")
