@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from cli.conftest import World
 from generators.headers import UUID, luks2_image
 
 from luksafe.vault.document import encode_document
+from luksafe.vault.image import pack
 from luksafe.vault.record import Proof, Tombstone, encode, tag_of
 
 WHOLE = luks2_image() + bytes(1 << 20)
@@ -152,10 +153,43 @@ def test_a_store_from_before_the_question_is_own_on_a_local_disk_only(
 
 def test_a_share_is_not_own_unless_the_user_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("luksafe.cli.stores.is_local", lambda path: False)
-    answers: dict[str, Callable[[], object]] = {
-        name: lambda name=name, options=options: world.run(
-            "stores", "add", name, world.folder / name, *options, "--json"
-        ).json["own"]
-        for name, options in {"share": (), "mine": ("--own",)}.items()
-    }
-    assert {name: answer() for name, answer in answers.items()} == {"share": False, "mine": True}
+    for name, options, own in (("share", (), False), ("mine", ("--own",), True)):
+        assert world.run("stores", "add", name, world.folder / name, *options, "--json").json["own"] is own
+
+
+def test_a_prepared_stick_removes_nothing_by_being_added(world: World, nas: Path) -> None:
+    stick = world.folder / "stick"
+    assert world.run("stores", "add", "tmp", stick, "--not-own").status == 0
+    assert world.run("stores", "remove", "tmp").status == 0
+    stone = Tombstone(id=backup_id(world), when=WHEN)
+    (stick / UUID / f"{stone.id}.forgotten.json").write_bytes(encode(stone))
+    refused = world.run("stores", "add", "stick", stick)
+    assert (refused.status, "--not-own keeps them" in refused.err) == (14, True)
+    assert len(world.run("list", UUID, "--json").json["backups"]) == 1
+    assert world.run("stores", "add", "stick", stick, "--not-own").status == 0
+    assert len(world.run("list", UUID, "--json").json["backups"]) == 1
+    assert world.run("stores", "remove", "stick").status == 0
+    assert world.run("stores", "add", "stick", stick, "--own").status == 0
+    assert world.run("list", UUID, "--json").json["backups"] == []
+
+
+def test_a_planted_header_of_the_device_is_never_current(world: World, nas: Path) -> None:
+    """An image and a record that follows the current one: neither check nor restore is led to it."""
+    mine = backup_id(world)
+    (record_file,) = (nas / UUID).glob("????????????????????????????????.json")
+    thief = luks2_image(label="thief")
+    sha256 = hashlib.sha256(thief).hexdigest()
+    members = json.loads(record_file.read_bytes())
+    members.pop("sha256")
+    changes = {"id": sha256[:32], "image_sha256": sha256, "image_size": len(thief), "parents": [mine], "label": "thief"}
+    planted = encode_document(members | changes | {"seqid": 99, "kept": [[0, len(thief)]]})
+    (nas / UUID / f"{sha256[:32]}.json").write_bytes(planted)
+    (nas / UUID / f"{sha256[:32]}.hdr.gz").write_bytes(pack(thief))
+    for _ in range(2):
+        assert world.run("sync").status == 0
+        listed = {b["id"]: (b["current"], b["foreign"]) for b in world.run("list", "--json").json["backups"]}
+        assert listed == {mine: (True, False), sha256[:32]: (False, True)}
+        assert "split" not in reasons(world)
+        broken = world.image("broken.img", bytes(4096) + WHOLE[4096:])
+        assert mine[:12] in world.run("restore", UUID, broken, "--dry-run", "--json").json["plan"]["source"]
+    assert not list(world.vault.rglob(f"{sha256[:32]}*"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from luksafe.cli.prompts import ask
 from luksafe.cli.terminal import echo
 from luksafe.cli.text import count, table
 from luksafe.device.location import is_local
-from luksafe.errors import UsageError
+from luksafe.errors import Refused, UsageError
 from luksafe.vault.backup import Backup
 from luksafe.vault.config import Config, add_store, remove_store
 from luksafe.vault.folder_store import FolderStore
@@ -90,7 +91,7 @@ def add(app: App, name: str, folder: Path, own: bool | None) -> int:
     with workspace.open_vault(create=True) as vault:
         _require_new(vault.config, name, folder)
         if own is None:
-            own = _ask_whether_own(app, folder)
+            own = _ask_whether_own(app, folder, vault.removed_by(folder.absolute()))
         entry = add_store(vault.home.folder, name, folder, workspace.random_bytes, own=own)
     with workspace.open_vault() as vault:
         done = vault.sync(now=workspace.now())
@@ -103,12 +104,24 @@ def add(app: App, name: str, folder: Path, own: bool | None) -> int:
     return 0
 
 
-def _ask_whether_own(app: App, folder: Path) -> bool:
-    """What the user answers; without a terminal, or by the Enter key: yes for a local disk."""
-    is_default = is_local(folder.absolute())
+def _ask_whether_own(app: App, folder: Path, removed: Sequence[str]) -> bool:
+    """What the user answers; without a terminal, or by the Enter key: yes for a local disk.
+
+    Raises Refused where nobody can be asked, and what the folder says would remove backups.
+    """
+    would = f"the store in {folder} says that {count(len(removed), 'backup')} of this vault should be gone"
+    if not _can_ask(app) and removed:
+        raise Refused(
+            f"{would}: {', '.join(backup_id[:12] for backup_id in removed)}",
+            code="would-forget",
+            hint="--not-own keeps them; --own removes them here too, if it was you who forgot them",
+        )
+    is_default = is_local(folder.absolute()) and not removed
     if not _can_ask(app):
         return is_default
-    about = "is on a local disk" if is_default else "is a share, or on no disk that is known"
+    about = "is on a local disk" if is_local(folder.absolute()) else "is a share, or on no disk that is known"
+    if removed:
+        about += f", and {would}, which as your own it would remove"
     question = _QUESTION.format(folder=folder, about=about, choice="Y/n" if is_default else "y/N")
     answer = ask(question).lower()
     return answer in ("y", "yes") if answer else is_default

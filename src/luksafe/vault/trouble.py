@@ -19,6 +19,8 @@ _TROUBLE = {
     errno.EFBIG: ("store-full", "takes no file of this size", _FULL),
     errno.EROFS: ("store-read-only", "is read-only", f"mount it read-write, {_AGAIN}"),
     errno.EIO: ("store-failing", "fails (input/output error)", "replace the medium and add another store"),
+    errno.EUCLEAN: ("store-failing", "has a damaged file system", "check it with fsck, or add another store"),
+    errno.EBADMSG: ("store-failing", "has a damaged file system", "check it with fsck, or add another store"),
     errno.EACCES: ("store-denied", "may not be used by this user", _DENIED),
     errno.EPERM: ("store-denied", "may not be used by this user", _DENIED),
     errno.ENOENT: ("store-away", "is not there", f"mount it, {_AGAIN}"),

@@ -15,7 +15,7 @@ from luksafe.vault.backup import Backup
 from luksafe.vault.catalog import Catalog, Key, stand_in
 from luksafe.vault.check import check_stores
 from luksafe.vault.config import Config, read_config
-from luksafe.vault.folder import RandomSource
+from luksafe.vault.folder import Folder, RandomSource
 from luksafe.vault.folder_store import FolderStore, open_home, open_store
 from luksafe.vault.forget import forget_backup
 from luksafe.vault.level import Levelling
@@ -173,6 +173,19 @@ class Vault:
     def add_packet(self, uuid: str, packet: PacketFiles) -> Added:
         """Store an escrow packet in every store that is here; see ``packets.add_packet``."""
         return add_packet(self.stores, self.away, volume_folder(uuid), packet)
+
+    def removed_by(self, path: Path) -> list[str]:
+        """The backups here that tombstones in the folder ``path`` would remove if it became an own store."""
+        if not path.is_dir():
+            return []
+        here = self._catalog()
+        folder = Folder(path, bytes)
+        try:
+            stones = Catalog([FolderStore("new", folder, "", is_own=True)])
+            live = [key for key in here.keys if not here.is_forgotten(key) and not here.is_foreign_only(key)]
+            return [key[1] for key in live if stones.is_forgotten(key)]
+        finally:
+            folder.close()
 
     def forget(self, backup_id: str, why: str, *, now: datetime, host: str = "") -> Forgotten:
         """Remove a backup or a packet with a tombstone; see ``forget.forget_backup``."""

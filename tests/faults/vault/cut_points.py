@@ -101,7 +101,7 @@ def configure(folder: Path) -> None:
     with open_vault(folder) as vault:
         names = [store.name for store in vault.config.store]
         if "nas" not in names:
-            add_store(vault.home.folder, "nas", folder / "nas", os.urandom)
+            add_store(vault.home.folder, "nas", folder / "nas", os.urandom, own=True)
 
 
 def save_undo(folder: Path) -> None:
