@@ -102,4 +102,4 @@ def test_plain_text_that_is_still_to_be_encrypted_is_no_damage(world: World) -> 
     data = world.image("data.img", swap.ljust(4 << 20, b"\0"))
     found = world.run("diagnose", data, "--header", header, "--json").json
     assert found["overwritten_by"] == []
-    assert f"cryptsetup reencrypt --resume-only --header {header} {data}" in found["next"]
+    assert f"cryptsetup reencrypt --resume-only --force-offline-reencrypt --header {header} {data}" in found["next"]

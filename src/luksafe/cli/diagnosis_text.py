@@ -31,7 +31,8 @@ def diagnosis_lines(diagnosis: Diagnosis, *, colored: bool, verbose: bool) -> It
     yield f"{paint(diagnosis.headline.upper(), colored=colored)}  {diagnosis.target}"
     yield from _wrapped("  ", diagnosis.summary)
     if diagnosis.overwritten_by:
-        yield from _wrapped("  ", f"overwritten by: {', '.join(diagnosis.overwritten_by)}")
+        what = "holds" if diagnosis.verdict is Verdict.NOT_LUKS else "overwritten by"
+        yield from _wrapped("  ", f"{what}: {', '.join(diagnosis.overwritten_by)}")
     yield from _parts(diagnosis.parts, colored)
     yield from _findings(diagnosis.findings, colored, verbose)
     if diagnosis.next:

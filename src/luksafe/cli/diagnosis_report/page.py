@@ -85,7 +85,8 @@ def _section(title: str, body: str, kind: str = "") -> str:
 def _head(diagnosis: Diagnosis) -> str:
     verdict = diagnosis.verdict.value
     overwritten = ", ".join(diagnosis.overwritten_by)
-    more = f"<p>Overwritten by: <b>{escape(overwritten)}</b></p>" if overwritten else ""
+    what = "Holds" if diagnosis.verdict is Verdict.NOT_LUKS else "Overwritten by"
+    more = f"<p>{what}: <b>{escape(overwritten)}</b></p>" if overwritten else ""
     body = f"<h1>{escape(diagnosis.target)}</h1><span class='verdict {verdict}'>{escape(diagnosis.headline)}</span>"
     return _section("", f"{body}<p>{escape(diagnosis.summary)}</p>{more}<p>{escape(diagnosis.story)}</p>")
 

@@ -62,6 +62,10 @@ def _check_names(header: BinaryHeader) -> Iterator[Finding]:
     elif header.hash_spec != header.hash_spec.lower():
         text = f"hash name {header.hash_spec!r} is not in lower case; old cryptsetup cannot read it"
         yield Finding("luks1-hash-case", Severity.WARNING, "hash_spec", text, at.offset, at.length)
+    for name, start in (("cipher_name", 8), ("cipher_mode", 40)):
+        value = getattr(header, name)
+        if not value or not value.isascii() or not value.isprintable():
+            yield _error("luks1-cipher", name, f"{name.replace('_', ' ')} {value!r} is none", start, 32)
     if header.cipher_mode.startswith("ecb-"):
         text = f"mode {header.cipher_mode!r}: ecb has no IV"
         yield Finding("luks1-ecb-iv", Severity.WARNING, "cipher_mode", text, 40, 32)

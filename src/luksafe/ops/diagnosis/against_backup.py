@@ -62,6 +62,23 @@ def _contradictions(stored: Header, header: Header, backup: KnownBackup, facts: 
             yield change.code, f"{change.text}, with the same keyslots"
         elif change.code == "keyslot-changed" and _is_bit_flip(stored, header, change):
             yield change.code, f"{change.text}: the salt differs in a few bits only, so it was damaged"
+        elif stored.format == "luks2" and change.code == "keyslot-parameters-changed":
+            yield change.code, f"{change.text}, with the same salt"
+    yield from _changed_digests(stored, header)
+
+
+def _changed_digests(stored: Header, header: Header) -> Iterator[tuple[str, str]]:
+    """Of a keyslot that was not written anew the digest stays what it was: it proves the same key."""
+    for number in sorted(set(stored.keyslots) & set(header.keyslots)):
+        ours, theirs = stored.digest_of_keyslot(number), header.digest_of_keyslot(number)
+        is_same = keyslot_fingerprint(stored.keyslots[number]) == keyslot_fingerprint(header.keyslots[number])
+        if ours is None or theirs is None or not is_same:
+            continue
+        names = [
+            name for name in ("hash", "iterations", "salt", "digest") if getattr(ours, name) != getattr(theirs, name)
+        ]
+        if names:
+            yield "digest-changed", f"the {' and '.join(names)} of the digest that proves keyslot {number} changed"
 
 
 def _shared_salts(stored: Header, header: Header) -> bool:
@@ -111,7 +128,7 @@ def formatted_again(facts: Facts, header: Header) -> KnownBackup | None:
     """
     if any(b.uuid.lower() == header.uuid.lower() for b in facts.backups):
         return None
-    others = (b for b in facts.backups if b.by == "device" and b.is_current)
+    others = (b for b in facts.backups if b.is_of_device and b.is_current)
     another = next(others, None)
     stored = another.inspection.header if another else None
     return None if stored and _shared_salts(stored, header) else another

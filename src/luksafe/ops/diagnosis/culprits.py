@@ -37,6 +37,8 @@ def _is_own(facts: Facts, layout: VolumeLayout, match: Recognised) -> bool:
     if match.kind is not Kind.CRYPTO or match.name != "crypto_LUKS":
         return False
     own = own_uuids(facts, layout)
+    if any(copy.binary is not None and copy.offset == match.offset for copy in facts.inspection.copies):
+        return True  # it is what is diagnosed, whatever has become of its UUID
     return not own or match.uuid.lower() in own or facts.is_detached
 
 

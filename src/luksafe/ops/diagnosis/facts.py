@@ -17,12 +17,14 @@ from luksafe.luks.repair.effort import Effort
 from luksafe.luks.repair.proposal import Outcome, PatchedReader
 from luksafe.luks.repair.volume import propose_repair
 from luksafe.ops.diagnosis.attempt import Attempt, KeyTrial, try_key
+from luksafe.ops.diagnosis.elsewhere import VolumeElsewhere, find_volumes_elsewhere
 from luksafe.ops.diagnosis.known_backups import KnownBackup, find_known_backups
 from luksafe.ops.diagnosis.known_packets import KnownPacket, find_known_packets
 from luksafe.ops.diagnosis.traces import HeaderTrace, find_header_traces
 from luksafe.ops.interruption import interruption_words
 from luksafe.ops.target import Target
 from luksafe.ops.workspace import Workspace
+from luksafe.probe.container import Container, recognise_container
 from luksafe.probe.footprint import Footprint, footprint
 from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Recognised
@@ -32,7 +34,7 @@ from luksafe.reader import Reader
 USUAL_AREA_BYTES = 16 << 20
 MOST_AREA_BYTES = 132 << 20  # two header copies of 4 MiB and the largest keyslots area, 128 MiB less those
 DATA_START_BYTES = 1 << 20
-SAMPLES, SAMPLE_BYTES = 32, 4096
+SAMPLES, SAMPLE_BYTES = 256, 4096
 REPAIR_SECONDS = 10.0
 _BLOCK_BYTES = 512
 
@@ -45,6 +47,7 @@ class Facts:
     ``runs`` are the sectors of ``start`` by class; ``footprints`` go with ``recognised``, one each.
     ``device`` is what commands should name, empty for a backup; ``header`` is the detached header that was named.
     ``headers_elsewhere`` are the backups of detached headers that were made with this device: none belongs on it.
+    ``container``: the form in which the bytes of a disk are packed here; ``volumes_elsewhere`` begin at other bytes.
     ``data_start`` are bytes from ``data_offset`` of the data, ``data_samples`` pieces from all over them.
     """
 
@@ -71,6 +74,8 @@ class Facts:
     data_size_bytes: int = 0
     data_start: bytes = b""
     data_samples: tuple[bytes, ...] = ()
+    container: Container | None = None
+    volumes_elsewhere: tuple[VolumeElsewhere, ...] = ()
 
 
 def gather(workspace: Workspace, target: Target, *, data: str | None = None, trial: KeyTrial | None = None) -> Facts:
@@ -99,9 +104,12 @@ def _gather(
     mended = inspect(PatchedReader(reader, outcome.patches)) if outcome.patches else target.inspection
     start, unreadable = _read_start(reader, mended)
     backups = find_known_backups(workspace, start, (target.inspection, mended), device, target.backup)
-    elsewhere = () if is_detached else tuple(b for b in backups if b.by == "device" and b.is_elsewhere)
+    elsewhere = () if is_detached else tuple(b for b in backups if b.is_of_device and b.is_elsewhere)
     backups = tuple(b for b in backups if b not in elsewhere)
     recognised = tuple(recognise(data_reader)) if data_path else ()
+    traces = tuple(find_header_traces(start))
+    at = str(data_path or "")
+    volumes = find_volumes_elsewhere(data_reader, at, traces, recognised) if data_path and not is_detached else ()
     # a backup, too, says where the data begin
     header = mended.header or next((b.inspection.header for b in backups if b.inspection.header), None)
     data_offset = header.data_offset if header else USUAL_AREA_BYTES
@@ -117,7 +125,9 @@ def _gather(
         mended=mended,
         recognised=recognised,
         footprints=tuple(footprint(data_reader, found) for found in recognised),
-        traces=tuple(find_header_traces(start)),
+        traces=traces,
+        container=recognise_container(data_reader) if data_path else None,
+        volumes_elsewhere=tuple(volumes),
         backups=backups,
         headers_elsewhere=elsewhere,
         packets=find_known_packets(workspace, (target.inspection, mended), backups),

@@ -39,7 +39,7 @@ def collect_findings(
     elif verdict is not Verdict.NOT_LUKS:
         yield from _of_remains(facts)
     yield from _of_traces(facts, layout)
-    yield from _of_attempt(facts, parts)
+    yield from _of_attempt(facts, parts, contradiction)
 
 
 def _of_header(facts: Facts, verdict: Verdict) -> Iterator[Finding]:
@@ -133,14 +133,16 @@ def _of_traces(facts: Facts, layout: VolumeLayout) -> Iterator[Finding]:
             yield Finding("shifted-header", Severity.WARNING, "device", text, trace.offset, 4096)
 
 
-def _of_attempt(facts: Facts, parts: Sequence[Part]) -> Iterator[Finding]:
+def _of_attempt(facts: Facts, parts: Sequence[Part], contradiction: Contradiction | None) -> Iterator[Finding]:
     attempt = facts.attempt
     if attempt is None:
         return
     if attempt.problem:
         yield Finding("key-not-tried", Severity.WARNING, "keyslots", f"the key could not be tried: {attempt.problem}")
     elif attempt.is_rejected:
-        yield Finding("key-rejected", Severity.ERROR, "keyslots", _rejection_words(attempt.is_volume_key, parts))
+        yield Finding(
+            "key-rejected", Severity.ERROR, "keyslots", _rejection_words(attempt.is_volume_key, parts, contradiction)
+        )
     else:
         what = "it is the volume key" if attempt.is_volume_key else f"it opens keyslot {attempt.keyslot}"
         how = f", {attempt.variant}" if attempt.variant else ""
@@ -152,9 +154,13 @@ def _of_attempt(facts: Facts, parts: Sequence[Part]) -> Iterator[Finding]:
         yield Finding("wrong-parameters", Severity.ERROR, "segments", text)
 
 
-def _rejection_words(is_volume_key: bool, parts: Sequence[Part]) -> str:
+def _rejection_words(is_volume_key: bool, parts: Sequence[Part], contradiction: Contradiction | None) -> str:
+    if contradiction is not None and not contradiction.is_only_uuid:
+        what = "volume key" if is_volume_key else "passphrase"
+        why = contradiction.texts[0]
+        return f"the {what} opens nothing, but the header is damaged ({why}): it may well be the right one"
     if is_volume_key:
-        return "no digest of the header fits this volume key: it belongs to another volume (certain)"
+        return "no digest of the header fits this volume key: it belongs to another volume, or a digest is damaged"
     slots = [part for part in parts if part.keyslot is not None and part.state is not State.INACTIVE]
     bad = [str(part.keyslot) for part in slots if part.state is not State.INTACT]
     if bad:

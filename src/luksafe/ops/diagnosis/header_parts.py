@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from luksafe.luks.areas import Region
 from luksafe.luks.luks1.binary_header import HEADER_BYTES as LUKS1_BYTES
 from luksafe.luks.luks2.copies import HeaderCopy
+from luksafe.luks.repair.proposal import Evidence
 from luksafe.ops.diagnosis.against_backup import Contradiction
 from luksafe.ops.diagnosis.bytes_compare import Range, clip, differing_ranges, looks_of
 from luksafe.ops.diagnosis.facts import Facts
@@ -134,7 +135,9 @@ def _reference(facts: Facts, layout: VolumeLayout, name: str, at: int, size: int
         for patch in proposal.patches:
             if patch.what == f"{name} header":
                 is_own = proposal.code == "copy-mended"
-                source = "what its checksum proves" if is_own else "the other copy"
+                source = "the other copy" if not is_own else "what repair would make of it"
+                if is_own and proposal.evidence is Evidence.CHECKSUM:
+                    source = "what its checksum proves"
                 return Reference(patch.data, source, is_own)
     return None
 

@@ -15,6 +15,7 @@ from luksafe.ops.diagnosis.keyslot_parts import judge_keyslot_parts, states_of
 from luksafe.ops.diagnosis.layout import VolumeLayout, lay_out_volume
 from luksafe.ops.diagnosis.model import Diagnosis, Part, State, Verdict
 from luksafe.ops.diagnosis.rules.commands import before_all, first_lines, mapped_avoid
+from luksafe.ops.diagnosis.rules.of_whole_headers import is_decrypted
 from luksafe.ops.diagnosis.rules.rule import Case
 from luksafe.ops.diagnosis.rules.table import decide
 
@@ -34,12 +35,15 @@ def diagnose(facts: Facts) -> Diagnosis:
     culprits = [*structures, *fillings]
     case = Case(facts, layout, keyslots, culprits, contradiction)
     rule = decide(case)
-    has_no_header = rule.verdict in (Verdict.NOT_LUKS, Verdict.UNSUPPORTED) or facts.headers_elsewhere
-    if layout.header is None and has_no_header:
+    is_other = rule.verdict is Verdict.NOT_LUKS and not is_decrypted(facts.mended.header)
+    has_no_header = rule.verdict is Verdict.UNSUPPORTED or facts.headers_elsewhere
+    if is_other or (layout.header is None and has_no_header):
         parts, culprits = [], structures
+        keyslots = [] if is_other else keyslots
     else:
         parts += _gaps(layout)
-    parts += judge_data(facts, layout, structures)
+    if rule.verdict is not Verdict.NOT_LUKS:  # whose data are where they belong
+        parts += judge_data(facts, layout, structures)
     parts.sort(key=lambda part: (part.start, part.end))
     return Diagnosis(
         target=facts.target,
@@ -56,7 +60,7 @@ def diagnose(facts: Facts) -> Diagnosis:
         avoid=(*rule.avoid, *mapped_avoid(case, rule.verdict)),
         story=rule.story(case),
         ways=rule.ways,
-        parameters=_parameters(layout),
+        parameters={} if is_other else _parameters(layout),
     )
 
 

@@ -17,13 +17,18 @@ from luksafe.vault.backup import Backup
 from luksafe.vault.vault import Vault
 
 MOST_IMAGES = 200
+WEAK_KEYS = ("file:", "slot:")
+"""What a device is known by that another may have tomorrow: a path, the slot that a disk is plugged into."""
+_TIES = ("uuid", "key-material", "device", "path")
 
 
 @dataclass(frozen=True, slots=True)
 class KnownBackup:
-    """A backup that belongs to the target. ``by``: ``uuid``, ``device`` or ``key-material``; ``kept`` as recorded.
+    """A backup that belongs to the target. ``by``: ``uuid``, ``key-material``, ``device`` (what tells it from others)
+    or ``path`` (nothing but a file's name or the slot of a disk: weak); ``kept`` as recorded.
 
-    ``proven``: the keyslots of it that were seen to open; ``is_contradicted``: a proven backup has other key material.
+    ``proven``: the keyslots of it that were seen to open; ``is_recognised``: the data made sense then;
+    ``is_contradicted``: a proven backup has other key material.
     """
 
     id: str
@@ -38,6 +43,17 @@ class KnownBackup:
     device_size: int
     proven: frozenset[int]
     is_contradicted: bool = False
+    is_recognised: bool = False
+
+    @property
+    def is_of_device(self) -> bool:
+        """Whether it was taken of this device, or of one that has its name now."""
+        return self.by in ("device", "path")
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether something on the device itself says that it is the same volume."""
+        return self.by in ("uuid", "key-material")
 
     @property
     def witness(self) -> Witness | None:
@@ -85,13 +101,13 @@ def find_known_backups(
     return tuple(sorted(judged, key=_rank))
 
 
-def _rank(known: KnownBackup) -> tuple[bool, bool, bool, bool, bool, int]:
+def _rank(known: KnownBackup) -> tuple[bool, bool, bool, bool, int, int]:
     return (
         known.is_contradicted,
         not known.has_keyslots,
         not known.opens,
         not known.is_current,
-        known.by != "uuid",
+        _TIES.index(known.by),
         -known.seqid,
     )
 
@@ -111,8 +127,11 @@ def _find(
     of_device = {backup.id for backup in backups_of_device(vault, device)} if device else set()
     by_name = [b for b in everything if b.record.uuid.lower() in uuids or b.id in of_device]
     for backup in by_name:
-        how = "uuid" if backup.record.uuid.lower() in uuids else "device"
-        if known := _load(vault, backup, how):
+        by_device = "path" if device is None or device.target_key.startswith(WEAK_KEYS) else "device"
+        known = _load(vault, backup, "uuid" if backup.record.uuid.lower() in uuids else by_device)
+        if known and known.is_of_device and shares_key_material(known, start):
+            known = replace(known, by="key-material")
+        if known:
             yield known
     if any(backup.record.uuid.lower() in uuids for backup in by_name):
         return
@@ -139,6 +158,7 @@ def _load(vault: Vault, backup: Backup, how: str) -> KnownBackup | None:
         kept=tuple((int(offset), int(length)) for offset, length in backup.record.kept),
         device_size=int(backup.record.device.size),
         proven=proven_keyslots(backup.proofs),
+        is_recognised=any(proof.found for proof in backup.proofs),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from luksafe.luks.luks1.binary_header import BinaryHeader as Luks1Header
 from luksafe.ops.diagnosis.facts import Facts
@@ -29,8 +30,18 @@ def resume_steps(facts: Facts, device: str) -> tuple[ResumeStep, ...]:
     return tuple(_of_luks2(facts, device)) if header is not None and header.is_in_reencryption else ()
 
 
+def is_header_alone(facts: Facts) -> bool:
+    """Whether the target is a header without its data: a detached one, or a copy of the beginning of a device."""
+    header = facts.mended.header
+    return header is not None and (header.is_detached or facts.size_bytes <= header.data_offset)
+
+
 def _of_luks2(facts: Facts, device: str) -> Iterator[ResumeStep]:
     at = ("--header", facts.header) if facts.header else ()
+    if not at and is_header_alone(facts):
+        text = "This is the header alone: name the device with its data, for the reencryption goes on there."
+        yield ResumeStep(("luksafe", "diagnose", "DEVICE", "--header", device), text)
+        return
     command = ("luksafe", "backup", device, *at, "--full")
     yield ResumeStep(command, "Saves the whole header with its reencryption state.")
     header = facts.mended.header
@@ -38,7 +49,9 @@ def _of_luks2(facts: Facts, device: str) -> Iterator[ResumeStep]:
         text = "cryptsetup brings the piece of the data in order on which it was at work when it was interrupted."
         yield ResumeStep(("cryptsetup", "repair", *at, device), text, writes=True)
     text = "cryptsetup goes on from where it stopped. It takes its time; do not interrupt it again."
-    yield ResumeStep(("cryptsetup", "reencrypt", "--resume-only", *at, device), text, writes=True)
+    # of a file it cannot tell whether somebody has it open
+    offline = () if Path(device).is_block_device() else ("--force-offline-reencrypt",)
+    yield ResumeStep(("cryptsetup", "reencrypt", "--resume-only", *offline, *at, device), text, writes=True)
 
 
 def _of_luks1(facts: Facts, device: str) -> Iterator[ResumeStep]:

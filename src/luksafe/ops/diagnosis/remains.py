@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
+from luksafe.luks.luks2.binary_header import HEADER_SIZES
+from luksafe.luks.luks2.binary_header import BinaryHeader as Luks2BinaryHeader
+from luksafe.luks.luks2.copies import HeaderCopy
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.probe.footprint import Footprint
 from luksafe.probe.recognised import Kind
@@ -16,6 +20,8 @@ ALIGNMENT = 4096
 MOST_FOREIGN_FRACTION = 0.02
 """Files end within a sector and folders are no cipher text: a filesystem in use has more sectors of that kind."""
 BLANK = (SectorClass.ZEROS, SectorClass.FF, SectorClass.RANDOM, SectorClass.UNREADABLE)
+UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+HASHES = ("sha1", "sha224", "sha256", "sha384", "sha512", "ripemd160", "whirlpool", "sm3", "stribog512")
 LUKS1_KEYSLOTS, LUKS2_KEYSLOTS = 4096, 32768
 HOLDERS = (Kind.PARTITION_TABLE, Kind.VOLUME_MANAGER, Kind.RAID)
 FIRST_HELD_BYTES = 1 << 20
@@ -25,10 +31,7 @@ USUAL_DATA_OFFSETS = (16 << 20, 2 << 20, 4 << 20, 1 << 20, 1032 << 10)
 def has_luks_left(facts: Facts) -> bool:
     """Whether anything says that a LUKS volume is or was here: a header's remains, or key material or cipher text at
     their usual places with nothing else in use among them."""
-    elsewhere = {trace.offset for trace in facts.traces if trace.volume_offset}
-    if any(copy.binary is not None and copy.offset not in elsewhere for copy in facts.inspection.copies):
-        return True
-    if any(trace.volume_offset == 0 for trace in facts.traces):
+    if has_header_left(facts):
         return True
     if facts.traces:
         return False  # whatever is here belongs to a volume that begins elsewhere
@@ -43,6 +46,24 @@ def has_luks_left(facts: Facts) -> bool:
     if is_all_random or foreign > MOST_FOREIGN_FRACTION * random:
         return has_data_start(facts)
     return bool(key_like_runs(facts)) or has_data_start(facts)
+
+
+def has_header_left(facts: Facts) -> bool:
+    """Whether something is left of a header of a volume that begins here: more than a magic, which a text has too."""
+    elsewhere = {trace.offset for trace in facts.traces if trace.volume_offset}
+    copies = [copy for copy in facts.inspection.copies if copy.offset not in elsewhere]
+    return any(_makes_sense(copy) for copy in copies) or any(t.volume_offset == 0 and t.uuid for t in facts.traces)
+
+
+def _makes_sense(copy: HeaderCopy) -> bool:
+    """Whether one field besides the magic is as only a header has it."""
+    binary = copy.binary
+    if binary is None:
+        return False
+    if isinstance(binary, Luks2BinaryHeader):
+        names = (binary.checksum_algorithm in HASHES, bool(UUID_FORM.fullmatch(binary.uuid)))
+        return (binary.hdr_size in HEADER_SIZES and binary.seqid > 0) or any(names)
+    return bool(UUID_FORM.fullmatch(binary.uuid)) or binary.hash_spec in HASHES or 0 < binary.key_bytes <= 128
 
 
 def has_data_start(facts: Facts) -> bool:

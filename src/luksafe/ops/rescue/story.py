@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.known_packets import to_offer
-from luksafe.ops.diagnosis.model import Diagnosis
+from luksafe.ops.diagnosis.model import Diagnosis, Verdict
 from luksafe.ops.rescue.other_backups import story as story_of_others
 from luksafe.vault.backup import Backup
 
@@ -38,7 +38,8 @@ CULPRITS = {
 
 def tell(diagnosis: Diagnosis, facts: Facts, others: Sequence[Backup]) -> Iterator[str]:
     """One paragraph after the other; what it means is told by the rule that fired."""
-    for name in diagnosis.overwritten_by:
+    names = () if diagnosis.verdict is Verdict.NOT_LUKS else diagnosis.overwritten_by
+    for name in names:
         yield f"What happened: {CULPRITS.get(name, f'something that blkid calls {name} was written on it')}."
     yield diagnosis.story
     if others:

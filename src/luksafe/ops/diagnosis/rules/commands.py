@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from luksafe.ops.diagnosis.elsewhere import VolumeElsewhere
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.known_backups import KnownBackup
 from luksafe.ops.diagnosis.known_packets import to_offer
@@ -129,7 +130,7 @@ def bring_back(case: Case) -> Iterator[str]:
         yield from with_packet(case)
     if case.facts.repair.is_unfinished:
         yield f"luksafe repair {case.place} --dry-run"
-    yield f"luksafe scan {case.device}"
+    yield scan(case)
 
 
 def find_key(case: Case) -> Iterator[str]:
@@ -154,10 +155,20 @@ def use_what_opens(case: Case) -> Iterator[str]:
     yield from resume(case)
 
 
+def scan(case: Case) -> str:
+    """To search the whole device."""
+    return f"luksafe scan {case.device}"
+
+
 def find_volume(case: Case) -> Iterator[str]:
-    """To reach the volume that begins elsewhere on the device, and to search it for others."""
-    for trace in case.facts.traces:
-        if trace.volume_offset > 0:
-            yield f"losetup --find --show --read-only --offset {trace.volume_offset} {case.device}"
-            break
-    yield f"luksafe scan {case.device}"
+    """To search the device for volumes."""
+    yield scan(case)
+
+
+def reach(case: Case, volume: VolumeElsewhere) -> Iterator[str]:
+    """To make a volume that begins at another byte reachable, reading only, and to look at it."""
+    if volume.node:
+        yield f"luksafe diagnose {volume.node}"
+    elif volume.offset > 0:
+        size = f" --sizelimit {volume.size_bytes}" if volume.size_bytes else ""
+        yield f"losetup --find --show --read-only --offset {volume.offset}{size} {case.device}"

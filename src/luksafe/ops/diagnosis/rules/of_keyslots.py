@@ -26,6 +26,8 @@ def _is_in_packet(case: Case) -> bool:
     return case.has_volume_key_packet and not case.facts.backups
 
 
+TABLE_CODES = frozenset({"keyslot-mark", "keyslot-stripes", "keyslot-offset", "area-overlap", "luks1-key-size"})
+"""Findings of a LUKS1 header that say that its table of keyslots cannot be believed."""
 DESTROYED = "every keyslot is destroyed"
 ERASED = "the header has no keyslot left (erased, or all removed)"
 STAYS_SHUT = "no passphrase opens it without a header backup or the key"
@@ -60,6 +62,34 @@ WITH_BACKUP: Ways = {
     Lead.PACKET: Chance.LIKELY,
     Lead.SEARCH: Chance.MAY,
 }
+
+
+def _bad_entries(case: Case) -> list[str]:
+    header = case.header
+    if header is None or header.format != "luks1":
+        return []
+    found = (f.where for f in case.facts.mended.findings if f.code in TABLE_CODES and f.where.startswith("keyslots."))
+    return list(dict.fromkeys(where.split(".")[1] for where in found))
+
+
+TABLE_OVERWRITTEN = Rule(
+    code="keyslot-table-overwritten",
+    verdict=Verdict.NEEDS_BACKUP,
+    seen="the LUKS1 table that says where the keyslots are makes no sense, even after repair, and no keyslot is left",
+    applies=lambda case: len(_bad_entries(case)) > 1 and not any(k.state is State.INTACT for k in case.keyslots),
+    summary=lambda case: (
+        f"the table of keyslots in the header is overwritten ({len(_bad_entries(case))} of its 8 entries make no sense)"
+        ": what it says of keyslots, salts and offsets is not to be believed; a header backup has it"
+    ),
+    story=lambda case: (
+        "The beginning of the header can be read, but the table of its keyslots was overwritten: the salts were in it,"
+        " without which no passphrase opens anything. The key material itself may be whole: a backup of the header"
+        f" brings the table back. {vault_words(case)}"
+    ),
+    next=bring_back,
+    ways=WITH_BACKUP,
+    avoid=AVOID_WRITES,
+)
 DESTROYED_MAPPED = Rule(
     code="keyslots-destroyed-mapped",
     verdict=Verdict.NEEDS_KEY,
@@ -172,6 +202,7 @@ SOME_DESTROYED = Rule(
     avoid=AVOID_WRITES,
 )
 RULES = (
+    TABLE_OVERWRITTEN,
     DESTROYED_MAPPED,
     DESTROYED_PACKET,
     ALL_DESTROYED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from luksafe.luks.finding import Severity
 from luksafe.ops.diagnosis.model import Chance, Lead, Verdict
 from luksafe.ops.diagnosis.rules.commands import bring_back, repair, repair_uuid
+from luksafe.ops.diagnosis.rules.of_keyslots import TABLE_CODES
 from luksafe.ops.diagnosis.rules.rule import AVOID_WRITES, Case, Rule
 from luksafe.ops.diagnosis.rules.words import foreign_words, vault_words
 
@@ -20,7 +21,9 @@ UUID_STORY = (
 
 
 def _is_cut(case: Case) -> bool:
-    return any(f.code == "device-too-small" for f in case.facts.mended.findings)
+    """What ends before the data; where the table of keyslots is garbage, its offsets say nothing of the device."""
+    codes = {f.code for f in case.facts.mended.findings}
+    return "device-too-small" in codes and not codes & TABLE_CODES
 
 
 def _falls_short(case: Case) -> bool:
@@ -38,6 +41,13 @@ def _is_contradicted(case: Case) -> bool:
 def _contradiction_words(case: Case) -> str:
     found = case.contradiction
     return f"backup {found.backup.id[:12]}: {found.texts[0]}" if found else ""
+
+
+def _which_is_right(case: Case) -> str:
+    found = case.contradiction
+    if found is not None and found.backup.proven:
+        return "the backup was seen to open, so the header was damaged; the backup has it as it was"
+    return "one of the two is damaged, most likely the header; whether the backup opens, 'luksafe prove' shows"
 
 
 def _known_uuid(case: Case) -> str:
@@ -110,8 +120,7 @@ CONTRADICTED = Rule(
     summary=lambda case: f"the header contradicts {_contradiction_words(case)}",
     story=lambda case: (
         "Nothing in the header itself shows a damage, but it says what it cannot say: it contradicts"
-        f" {_contradiction_words(case)}. No program changes that, so the header was damaged; the backup has it as it"
-        " was."
+        f" {_contradiction_words(case)}. No program changes that: {_which_is_right(case)}."
     ),
     next=bring_back,
     ways={

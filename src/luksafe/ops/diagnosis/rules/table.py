@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from luksafe.ops.diagnosis.rules import of_keyslots, of_metadata, of_whole_headers, without_header
+from luksafe.ops.diagnosis.rules import not_luks, of_keyslots, of_metadata, of_whole_headers, without_header
 from luksafe.ops.diagnosis.rules.rule import Case, Rule
 
 RULES: tuple[Rule, ...] = (
+    not_luks.CONTAINER,
     *of_whole_headers.FIRST,
     *without_header.RULES,
     *of_whole_headers.BEFORE_KEYSLOTS,

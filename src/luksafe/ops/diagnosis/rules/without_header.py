@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.model import Chance, Lead, Verdict
-from luksafe.ops.diagnosis.remains import USUAL_DATA_OFFSETS, has_luks_left
-from luksafe.ops.diagnosis.rules.commands import best_backups, bring_back, find_key, find_volume
-from luksafe.ops.diagnosis.rules.rule import AVOID_WRITES, Case, Rule
-from luksafe.ops.diagnosis.rules.words import culprit_names, foreign_words, vault_words
-from luksafe.ops.diagnosis.traces import HeaderTrace
+from luksafe.ops.diagnosis.remains import USUAL_DATA_OFFSETS, has_header_left
+from luksafe.ops.diagnosis.rules import not_luks
+from luksafe.ops.diagnosis.rules.commands import best_backups, bring_back, find_key, scan
+from luksafe.ops.diagnosis.rules.not_luks import VOLUME_ELSEWHERE
+from luksafe.ops.diagnosis.rules.rule import AVOID_WRITES, Case, Rule, Ways
+from luksafe.ops.diagnosis.rules.words import foreign_words, vault_words
 from luksafe.probe.statistics import SectorClass, classify_sectors
 
 
 def _version_unknown(case: Case) -> bool:
     facts = case.facts
-    is_unknown = any(f.code == "unsupported-version" for f in facts.inspection.findings)
+    # a text that begins with the magic states a version, too: that of its seventh and eighth letter
+    is_unknown = any(f.code == "unsupported-version" for f in facts.inspection.findings) and facts.start[6:7] == b"\0"
     return case.header is None and is_unknown and not facts.backups and not facts.repair.proposals
 
 
@@ -35,23 +37,121 @@ UNKNOWN_VERSION = Rule(
     next=lambda case: (f"luksafe show {case.volume}",),
     ways={Lead.SEARCH: Chance.MAY},
 )
+IN_VAULT_WAYS: Ways = {
+    Lead.BACKUP: Chance.VERY_LIKELY,
+    Lead.MAPPING: Chance.LIKELY,
+    Lead.PACKET: Chance.LIKELY,
+    Lead.SEARCH: Chance.MAY,
+}
+
+
+def _is_in_vault(case: Case) -> bool:
+    return case.header is None and bool(best_backups(case))
+
+
+def _looks(case: Case) -> str:
+    """What the device reads as where the data should be."""
+    facts = case.facts
+    classes = [kind for s in (*facts.data_samples, facts.data_start) if len(s) >= 512 for kind in classify_sectors(s)]
+    is_blank = all(kind in (SectorClass.ZEROS, SectorClass.FF) for kind in classes)
+    return "it reads as zeros throughout" if is_blank else "what is there is not encrypted"
+
+
+DATA_GONE = Rule(
+    code="data-gone",
+    verdict=Verdict.LOST,
+    seen=(
+        "no header even after repair; a backup belongs to this volume and was seen to open data, but nothing on the"
+        " device looks encrypted any more"
+    ),
+    applies=lambda case: (
+        _is_in_vault(case) and is_nothing_encrypted(case.facts) and any(b.is_recognised for b in case.facts.backups)
+    ),
+    summary=lambda case: (
+        f"the header is gone and so are the data: {_looks(case)}. The vault has a backup of the header, which brings no"
+        " data back"
+    ),
+    story=lambda case: (
+        f"The header is gone. {vault_words(case)} With it the data could be read once; but now nothing on the device"
+        f" looks encrypted: {_looks(case)}. A header holds the key, not the data: writing it back brings none of them"
+        " back. What may help is a copy of the whole disk, or a backup of the files; a disk that was only discarded"
+        " (TRIM) may still hold them for a laboratory, if it is powered off now."
+    ),
+    next=lambda case: (*(f"luksafe prove {b.id[:12]} --data {case.device}" for b in best_backups(case)), scan(case)),
+    ways={Lead.BACKUP: Chance.MAY, Lead.PACKET: Chance.MAY, Lead.SEARCH: Chance.MAY},
+    avoid=AVOID_WRITES,
+)
+DATA_NOT_SEEN = Rule(
+    code="data-not-seen",
+    verdict=Verdict.NEEDS_BACKUP,
+    seen="the same, but the backup was never seen to open data: none may ever have been written",
+    applies=lambda case: _is_in_vault(case) and is_nothing_encrypted(case.facts),
+    summary=lambda case: (
+        f"the header is gone; a backup in the vault brings it back, but no data: {_looks(case)}"
+        + foreign_words(case.culprits)
+    ),
+    story=lambda case: (
+        f"The header is gone. {vault_words(case)} But nothing on the device looks encrypted: {_looks(case)}. Either"
+        " nothing was ever written to the volume, or the data are gone; a header holds the key, and brings no data"
+        " back."
+    ),
+    next=bring_back,
+    ways={Lead.BACKUP: Chance.MAY, Lead.MAPPING: Chance.MAY, Lead.PACKET: Chance.MAY, Lead.SEARCH: Chance.MAY},
+    avoid=AVOID_WRITES,
+)
+ALL_RANDOM = Rule(
+    code="all-random",
+    verdict=Verdict.NEEDS_BACKUP,
+    seen=(
+        "no header even after repair; a backup belongs to this device, but the place of header and keyslots is random"
+        " throughout and is not what the backup has"
+    ),
+    applies=lambda case: _is_in_vault(case) and _is_all_random(case),
+    summary=lambda case: (
+        "the place of the header reads as random, and no key material of the backup in the vault is there: if random"
+        " bytes were written over all of it, no header brings the data back"
+    ),
+    story=lambda case: (
+        "Random bytes stand where the header and its keyslots were. Whether the data behind them are still those of the"
+        f" volume cannot be seen: random bytes and encrypted data look the same. {vault_words(case)} Try it before you"
+        " write anything: 'luksafe prove' decrypts the data with it and says whether they make sense."
+    ),
+    next=bring_back,
+    ways={Lead.BACKUP: Chance.MAY, Lead.MAPPING: Chance.LIKELY, Lead.PACKET: Chance.MAY, Lead.SEARCH: Chance.MAY},
+    avoid=AVOID_WRITES,
+)
 HEADER_IN_VAULT = Rule(
     code="header-in-vault",
     verdict=Verdict.NEEDS_BACKUP,
     seen="no header even after repair; a backup in the vault belongs to this volume",
-    applies=lambda case: case.header is None and bool(best_backups(case)),
-    summary=lambda case: "no usable header is on the device; a backup in the vault brings it back",
+    applies=lambda case: _is_in_vault(case) and best_backups(case)[0].by != "path",
+    summary=lambda case: (
+        "no usable header is on the device; a backup in the vault brings it back" + foreign_words(case.culprits)
+    ),
     story=lambda case: (
         "The header is gone, or damaged so far that it cannot be mended from itself. The data are encrypted with a key"
         f" that was kept in it, and a backup of the header has that key still. {vault_words(case)}"
     ),
     next=bring_back,
-    ways={
-        Lead.BACKUP: Chance.VERY_LIKELY,
-        Lead.MAPPING: Chance.LIKELY,
-        Lead.PACKET: Chance.LIKELY,
-        Lead.SEARCH: Chance.MAY,
-    },
+    ways=IN_VAULT_WAYS,
+    avoid=AVOID_WRITES,
+)
+HEADER_IN_VAULT_BY_NAME = Rule(
+    code="header-in-vault-by-name",
+    verdict=Verdict.NEEDS_BACKUP,
+    seen="the same, but nothing except a path ties the backup to the device",
+    applies=_is_in_vault,
+    summary=lambda case: (
+        "no usable header is on the device; a backup in the vault may bring it back, but only the name of the device"
+        " ties it to this one: prove it on the data first" + foreign_words(case.culprits)
+    ),
+    story=lambda case: (
+        "The header is gone, or damaged so far that it cannot be mended from itself, and nothing left on the device"
+        f" says which volume it was. {vault_words(case)} Prove it before you write anything: 'luksafe prove' decrypts"
+        " the data with it and says whether they make sense."
+    ),
+    next=bring_back,
+    ways={**IN_VAULT_WAYS, Lead.BACKUP: Chance.LIKELY},
     avoid=AVOID_WRITES,
 )
 DETACHED_HEADER = Rule(
@@ -109,61 +209,6 @@ HEADER_GONE_PACKET = Rule(
     ways={Lead.PACKET: Chance.LIKELY, Lead.SEARCH: Chance.MAY},
     avoid=AVOID_WRITES,
 )
-EMPTY = Rule(
-    code="empty",
-    verdict=Verdict.NOT_LUKS,
-    seen="no header, and the target has 0 bytes",
-    applies=lambda case: case.header is None and case.facts.size_bytes == 0,
-    summary=lambda case: "it is empty (0 bytes): is it the right path?",
-    story=lambda case: "It has no bytes at all: it is another device, or another path, that you look for.",
-    next=lambda case: ("lsblk",),
-    ways={},
-)
-
-
-def _elsewhere(case: Case) -> HeaderTrace | None:
-    """The header of a volume that begins elsewhere, where nothing says that one began here."""
-    return next((t for t in case.facts.traces if t.volume_offset), None) if not has_luks_left(case.facts) else None
-
-
-VOLUME_ELSEWHERE = Rule(
-    code="volume-elsewhere",
-    verdict=Verdict.NOT_LUKS,
-    seen="no header and no remains of one here, but a header of a volume that begins at another byte",
-    applies=lambda case: case.header is None and _elsewhere(case) is not None,
-    summary=lambda case: f"no LUKS volume begins here, but {_begins(case)}",
-    story=lambda case: (
-        f"No LUKS volume begins at the start of this device, but {_begins(case)}. Nothing here shows that it is"
-        " damaged: what is lost is the way to it, a partition table for example, or it was copied to another place."
-    ),
-    next=find_volume,
-    ways={Lead.SEARCH: Chance.LIKELY},
-)
-
-
-def _begins(case: Case) -> str:
-    found = _elsewhere(case)
-    return f"one begins at byte {found.volume_offset} of it" if found else ""
-
-
-NOT_LUKS = Rule(
-    code="not-luks",
-    verdict=Verdict.NOT_LUKS,
-    seen="no header, and nothing says that LUKS was here",
-    applies=lambda case: case.header is None and not has_luks_left(case.facts),
-    summary=lambda case: (
-        f"no LUKS volume: it holds {culprit_names(case.culprits)}"
-        if case.culprits
-        else "no LUKS volume, and nothing that looks like one"
-    ),
-    story=lambda case: (
-        "There is no LUKS header at the start of this device, and nothing says that one was there. Either it is another"
-        " device, or the volume is elsewhere on it: when a partition table is lost, the partitions are still there, one"
-        " only has to know where they begin."
-    ),
-    next=find_volume,
-    ways={Lead.SEARCH: Chance.LIKELY},
-)
 
 
 def is_data_gone(facts: Facts) -> bool:
@@ -174,6 +219,18 @@ def is_data_gone(facts: Facts) -> bool:
     return bool(samples) and not seen and not near
 
 
+def is_nothing_encrypted(facts: Facts) -> bool:
+    """Whether no sector looks encrypted or like key material: neither in the header area nor in any sample."""
+    samples = [s for s in (*facts.data_samples, facts.data_start) if len(s) >= 512]
+    seen = any(SectorClass.RANDOM in classify_sectors(s).tolist() for s in samples)
+    return bool(samples) and not seen and not any(run.kind is SectorClass.RANDOM for run in facts.runs)
+
+
+def _is_all_random(case: Case) -> bool:
+    is_random = all(run.kind is SectorClass.RANDOM for run in case.facts.runs)
+    return is_random and not any(backup.is_seen for backup in case.facts.backups)
+
+
 NO_DATA_LEFT = Rule(
     code="no-data-left",
     verdict=Verdict.LOST,
@@ -181,7 +238,9 @@ NO_DATA_LEFT = Rule(
         "remains of LUKS, but nothing behind the first MiB and no sample of the data looks encrypted any more, and the"
         " vault has no packet that might be of it"
     ),
-    applies=lambda case: case.header is None and is_data_gone(case.facts) and not case.facts.packets,
+    applies=lambda case: (
+        case.header is None and has_header_left(case.facts) and is_data_gone(case.facts) and not case.facts.packets
+    ),
     summary=lambda case: (
         "neither header nor data are left: what was encrypted here reads as zeros or foreign data throughout"
     ),
@@ -216,8 +275,8 @@ SEARCH_UNFINISHED = Rule(
 HEADER_GONE = Rule(
     code="header-gone",
     verdict=Verdict.NEEDS_BACKUP,
-    seen="remains of LUKS otherwise",
-    applies=lambda case: case.header is None,
+    seen="something of a header is left, not enough to mend it",
+    applies=lambda case: case.header is None and has_header_left(case.facts),
     summary=lambda case: (
         "the header cannot be mended from what is left; a header backup or the volume key brings the data back"
         + foreign_words(case.culprits)
@@ -231,16 +290,40 @@ HEADER_GONE = Rule(
     ways={Lead.BACKUP: Chance.LIKELY, Lead.PACKET: Chance.LIKELY, Lead.SEARCH: Chance.MAY},
     avoid=AVOID_WRITES,
 )
+CANNOT_TELL = Rule(
+    code="cannot-tell",
+    verdict=Verdict.NEEDS_BACKUP,
+    seen="nothing of a header is left, but random bytes stand where key material or encrypted data would",
+    applies=lambda case: case.header is None,
+    summary=lambda case: (
+        "whether LUKS was here cannot be told: no header, but random bytes where key material or encrypted data would"
+        " be; if it was, only a header backup or the volume key brings the data back" + foreign_words(case.culprits)
+    ),
+    story=lambda case: (
+        "Nothing of a LUKS header is on the device. But there are random bytes where a LUKS volume has its key material"
+        " or its data, and so has a disk that was overwritten with random bytes, or is encrypted by another program:"
+        f" nothing here tells which. If a LUKS volume was here, a backup of its header or its key is needed."
+        f" {vault_words(case)} Look for one on other disks and machines, on paper, with whoever set the volume up."
+    ),
+    next=bring_back,
+    ways={Lead.BACKUP: Chance.LIKELY, Lead.PACKET: Chance.MAY, Lead.SEARCH: Chance.MAY},
+    avoid=AVOID_WRITES,
+    headline="cannot tell",
+)
 RULES = (
     UNKNOWN_VERSION,
+    VOLUME_ELSEWHERE,
+    DATA_GONE,
+    DATA_NOT_SEEN,
+    ALL_RANDOM,
     HEADER_IN_VAULT,
+    HEADER_IN_VAULT_BY_NAME,
     DETACHED_HEADER,
     HEADER_GONE_MAPPED,
     HEADER_GONE_PACKET,
-    EMPTY,
-    VOLUME_ELSEWHERE,
-    NOT_LUKS,
+    *not_luks.RULES,
     NO_DATA_LEFT,
     SEARCH_UNFINISHED,
     HEADER_GONE,
+    CANNOT_TELL,
 )

@@ -12,6 +12,7 @@ from luksafe.ops.diagnosis.rules.rule import Case, listed
 TIES = {
     "uuid": "it has the UUID that the device still shows",
     "device": "it was taken of this very device",
+    "path": "only its name ties it to this device, which another may have now: weak evidence",
     "key-material": "its key material is still on the device",
 }
 """Why a backup is held to be of the target, by ``KnownBackup.by``."""
