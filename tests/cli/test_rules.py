@@ -756,3 +756,16 @@ def test_the_table_of_the_specification_is_the_code() -> None:
 def test_every_rule_has_its_scene() -> None:
     rare = {"copies-differ", "uuid-damaged", "header-refused", "data-overwritten"}
     assert {scene.code for scene in SCENES} | rare == {rule.code for rule in RULES}
+
+
+def test_nothing_is_written_into_a_container_without_its_own_option(world: World) -> None:
+    path = packed(world, "qcow2")
+    before = path.read_bytes()
+    (name,) = [backup["id"] for backup in world.run("list", "--json").json["backups"]]
+    refused = world.run("restore", name, path, "--yes", "--allow-smaller")
+    assert refused.status == 14
+    assert "a disk image of QEMU (qcow2)" in re.sub(r"\s+", " ", refused.out + refused.err)
+    assert world.run("repair", path, "--yes").status == 14
+    assert path.read_bytes() == before
+    listed = world.run("restore", name, path, "--dry-run", "--json").json["plan"]["dangers"]
+    assert ("container", "--over qcow2") in [(danger["code"], danger["flag"]) for danger in listed]

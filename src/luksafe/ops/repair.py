@@ -23,6 +23,7 @@ from luksafe.luks.repair.proposal import Ground, Outcome, Patch, PatchedReader, 
 from luksafe.luks.repair.stitch import Source, stitch
 from luksafe.luks.repair.volume import propose_repair
 from luksafe.luks.unlock import unlock
+from luksafe.ops.container import require_bare
 from luksafe.ops.foreign_signature import propose_wipe, wipeable_signatures
 from luksafe.ops.interruption import require_no_interruption
 from luksafe.ops.keyslot_health import destroyed_keyslots
@@ -100,6 +101,7 @@ def plan_repair(workspace: Workspace, device: str, request: RepairRequest, effor
     require_no_interruption(workspace, facts)
     with open_source(device) as opened:
         _require_plain(opened)
+        require_bare(opened)
         reader = read_moment(device, opened).reader
         outcome = propose_repair(
             reader,

@@ -13,6 +13,7 @@ from luksafe.device.usage import find_uses
 from luksafe.luks.compact import capture
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection, inspect
+from luksafe.ops.container import container_of
 from luksafe.ops.contradiction import Contradicted, contradicted_in_vault
 from luksafe.ops.interruption import require_no_interruption
 from luksafe.ops.keyslot_health import destroyed_keyslots
@@ -77,4 +78,5 @@ def _look(device: str) -> Iterator[RestoreTarget]:
     with open_source(device) as reader:
         moment = read_moment(device, reader)
         foreign = [r for r in recognise(reader) if r.name != "crypto_LUKS" and r.kind is not Kind.BOOT_CODE]
-        yield RestoreTarget(facts, moment.reader, moment.inspection, find_uses(device), foreign)
+        packed = container_of(reader)
+        yield RestoreTarget(facts, moment.reader, moment.inspection, find_uses(device), foreign, packed)

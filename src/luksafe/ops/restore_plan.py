@@ -12,10 +12,12 @@ from luksafe.luks.compare import Change, compare, describe_keyslot, keyslot_fing
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection
 from luksafe.luks.model import Header, Keyslot
+from luksafe.ops.container import container_dangers
 from luksafe.ops.contradiction import Contradicted
 from luksafe.ops.keyslot_health import destroyed_words
 from luksafe.ops.write.phases import Range, header_phases
 from luksafe.ops.write.plan import Danger, WritePlan
+from luksafe.probe.container import Container
 from luksafe.probe.recognised import Recognised
 from luksafe.reader import Reader
 
@@ -63,6 +65,7 @@ class RestoreTarget:
     inspection: Inspection
     uses: Sequence[Use] = ()
     signatures: Sequence[Recognised] = ()
+    container: Container | None = None
 
 
 def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
@@ -115,6 +118,7 @@ def _dangers(
 
 
 def _place_dangers(source: RestoreSource, target: RestoreTarget, new: Header) -> Iterator[Danger]:
+    yield from container_dangers(target.container, target.facts.path)
     for use in target.uses:
         yield Danger("in-use", use.detail, "--allow-in-use")
     for name in dict.fromkeys(signature.name for signature in target.signatures):

@@ -24,7 +24,7 @@ _VHD = Container("vpc", "a disk image of Hyper-V or Virtual PC (vhd)", True)
 _VHDX = Container("vhdx", "a disk image of Hyper-V (vhdx)", True)
 _VDI = Container("vdi", "a disk image of VirtualBox (vdi)", True)
 _EWF = Container("ewf", "a forensic image (E01, EWF)", True)
-_GZIP = Container("gzip", "a file packed by gzip", False)
+GZIP = Container("gzip", "a file packed by gzip", False)
 _XZ = Container("xz", "a file packed by xz", False)
 _ZSTD = Container("zstd", "a file packed by zstd", False)
 _BZIP2 = Container("bzip2", "a file packed by bzip2", False)
@@ -40,7 +40,7 @@ _MAGICS: tuple[tuple[int, bytes, Container], ...] = (
     (0x40, b"\x7f\x10\xda\xbe", _VDI),
     (0, b"EVF\x09\x0d\x0a\xff\0", _EWF),
     (0, b"EVF2\x0d\x0a\x81\0", _EWF),
-    (0, b"\x1f\x8b\x08", _GZIP),
+    (0, b"\x1f\x8b\x08", GZIP),
     (0, b"\xfd7zXZ\0", _XZ),
     (0, b"\x28\xb5\x2f\xfd", _ZSTD),
     (0, b"\x04\x22\x4d\x18", _LZ4),
@@ -63,7 +63,7 @@ def recognise_container(reader: Reader) -> Container | None:
 
 def _is_whole(container: Container, head: bytes) -> bool:
     """Whether a short magic is followed by what belongs there: random bytes begin like a gzip file once in 2**24."""
-    if container is _GZIP:
+    if container is GZIP:
         return head[3] & 0xE0 == 0 and head[8] in (0, 2, 4) and (head[9] <= 13 or head[9] == 255)
     if container is _VDI:
         return head[:4] == b"<<< "

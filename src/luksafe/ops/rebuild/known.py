@@ -19,6 +19,7 @@ from luksafe.luks.create import Parameters
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Digest
 from luksafe.luks.unlock import verify_volume_key
+from luksafe.ops.container import require_bare
 from luksafe.ops.rebuild.bases import Base, FoundHeader, choose_base, vault_headers
 from luksafe.ops.rebuild.mapped import agreement, mapping_over, single_table
 from luksafe.ops.record import uuid_of
@@ -103,6 +104,7 @@ def look(device: str) -> Iterator[Volume]:
         with metadata_lock(device):
             inspection = inspect(reader)
         foreign = tuple(r for r in recognise(reader) if r.name != "crypto_LUKS" and r.kind is not Kind.BOOT_CODE)
+        require_bare(reader)
         yield Volume(device, facts, reader, inspection, tuple(find_uses(device)), foreign, mapping_over(device))
 
 
