@@ -33,10 +33,10 @@ def luks2_image(**changes: object) -> bytes:
     return create_header(parameters, SecretBytes(VOLUME_KEY), SecretBytes(PASSPHRASE), CHEAP_ARGON2, seeded_bytes())
 
 
-def luks1_image(**changes: object) -> bytes:
+def luks1_image(passphrase: bytes = PASSPHRASE, **changes: object) -> bytes:
     """A LUKS1 header with data offset 2 MiB and one keyslot; the gap before the data is part of it."""
     parameters = replace(Parameters("luks1", UUID, "aes-xts-plain64", 2 << 20), **changes)  # type: ignore[arg-type]
-    header = create_header(parameters, SecretBytes(VOLUME_KEY), SecretBytes(PASSPHRASE), CHEAP_PBKDF2, seeded_bytes())
+    header = create_header(parameters, SecretBytes(VOLUME_KEY), SecretBytes(passphrase), CHEAP_PBKDF2, seeded_bytes())
     return header.ljust(parameters.data_offset, b"\0")
 
 

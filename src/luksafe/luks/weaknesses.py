@@ -49,7 +49,7 @@ def _weak_kdfs(header: Header) -> Iterator[Finding]:
     spared = {k for t in header.tokens.values() if t.type.startswith(_STRONG_SECRETS) for k in t.keyslots}
     for keyslot in header.keyslots.values():
         kdf = keyslot.kdf
-        if kdf is None or keyslot.id in spared:
+        if kdf is None or keyslot.id in spared or is_in_the_clear(keyslot):
             continue
         where = f"keyslots.{keyslot.id}.kdf"
         if kdf.type == "pbkdf2" and (kdf.iterations or 0) < WEAK_PBKDF2_ITERATIONS:

@@ -66,6 +66,8 @@ def reencryption_reason(device: DeviceInCheck) -> Iterator[Reason]:
 def proof_reasons(backup: Backup, header: Header | None, device: str) -> Iterator[Reason]:
     """That a key of the data was never proven: a volume in reencryption needs two. ``device``: empty when away."""
     prove = f"luksafe prove {backup.id[:12]}" + (f" --data {device}" if device else "")
+    if header is not None and clear_text_findings(header):
+        return  # no key proves anything
     if not backup.proofs:
         yield Reason("unproven", "no copy was ever proven to open it", prove)
     if header is None:

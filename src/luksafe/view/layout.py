@@ -102,6 +102,12 @@ def _findings_of(segment: Segment, size: int, there: int, device_size: int) -> l
 
 
 def _check(segment: Segment) -> None:
+    if segment.type.startswith("hw-opal"):
+        raise Unsupported(
+            f"segment {segment.id} is encrypted by the drive itself ({segment.type}): only the drive decrypts it, once"
+            " it is unlocked",
+            hint="open it on the machine that has the drive: cryptsetup open --readonly (2.7 or later, kernel 6.4)",
+        )
     if segment.type not in ("crypt", "linear"):
         raise Unsupported(
             f"segment {segment.id} is of type {segment.type!r}, which nothing here reads",
@@ -109,8 +115,8 @@ def _check(segment: Segment) -> None:
         )
     if segment.integrity:
         raise Unsupported(
-            f"segment {segment.id} is authenticated ({segment.integrity.get('type', 'unknown')}): its sectors are"
-            " interleaved with tags by dm-integrity, behind a journal",
+            f"segment {segment.id} is authenticated ({segment.integrity.get('type', 'unknown')}): its tags lie between"
+            " the sectors, behind a journal of dm-integrity, or in the drive's own sector metadata (inline-hw-tags)",
             hint="open it with a kernel that has dm-integrity: cryptsetup open --readonly",
         )
     sizes_fit = segment.sector_size in (512, 1024, 2048, 4096) and not (segment.size or 0) % segment.sector_size

@@ -95,7 +95,10 @@ def _check_opal(segment: Any, where: str, size: int) -> None:
         raise Invalid("segment-size", f"{where}.size", "an OPAL segment has a fixed size")
     member(segment, "opal_segment_number", where, int)
     member(segment, "opal_key_size", where, int)
-    if size > uint64_member(segment, "opal_segment_size", where):
+    range_size = uint64_member(segment, "opal_segment_size", where)
+    if range_size == 0:
+        raise Invalid("segment-size", f"{where}.opal_segment_size", "the OPAL locking range has no bytes")
+    if size > range_size:
         raise Invalid("segment-size", f"{where}.size", "the segment is larger than its OPAL locking range")
 
 
