@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,6 +49,7 @@ class World:
         self.key_file = folder / "passphrase"
         self.key_file.write_bytes(PASSPHRASE)
         self._capture = capture
+        self._mounted: list[Path] = []
 
     def run(self, *arguments: object) -> Ran:
         App._current = None
@@ -98,11 +100,36 @@ class World:
     def luks1(self, name: str = "disk1.img") -> Path:
         return self.image(name, luks1_image() + bytes(1 << 20))
 
+    def disk(self, name: str) -> Path:
+        """A folder on a disk of its own; skips where the tests may not mount one."""
+        path = self.folder / name
+        path.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "none", path], capture_output=True, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"a disk of its own needs root: {done.stderr.strip()}")
+        self._mounted.append(path)
+        return path
+
+    def unmount(self) -> None:
+        for path in reversed(self._mounted):
+            subprocess.run(["umount", "--lazy", path], capture_output=True)
+
     def stores(self, count: int = 2) -> list[Path]:
-        """Stores beside the vault."""
+        """Stores on disks of their own, and the vault moved to one, so that with an image here each is a copy."""
         paths = []
+        if not self._mounted:
+            home = self.disk("disk-of-home")
+            if self.vault.exists():
+                shutil.copytree(self.vault, home, dirs_exist_ok=True)
+                shutil.rmtree(self.vault)
+            self.vault.mkdir(mode=0o700)
+            subprocess.run(["mount", "--bind", home, self.vault], check=True)
+            self._mounted.append(self.vault)
         for number in range(count):
             path = self.folder / f"store{number}"
+            inside = self.disk(f"disk{number}") / "store"
+            inside.mkdir(mode=0o700)
+            path.symlink_to(inside)
             assert self.run("stores", "add", f"s{number}", path).status == 0
             paths.append(path)
         return paths
@@ -112,7 +139,9 @@ class World:
 def world(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
-    yield World(tmp_path, capsys)
+    made = World(tmp_path, capsys)
+    yield made
+    made.unmount()
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # a verb keeps the memory of its process private
 
 

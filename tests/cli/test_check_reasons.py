@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -202,35 +201,43 @@ def test_every_volume_of_the_machine(world, loop_device, arguments):
     assert [v["state"] for v in volumes if v["device"] == device] == ["unprotected"]
 
 
-@pytest.fixture
-def sticks(world) -> Iterator[list[Path]]:
-    """Two folders, each with a filesystem of its own."""
-    paths = [world.folder / "stick0", world.folder / "stick1"]
-    for path in paths:
-        path.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
-    yield paths
-    for path in paths:
-        subprocess.run(["umount", path], check=True)
-
-
-def test_two_stores_on_one_disk_are_one_copy(world, safe, loop_device, sticks):
-    """An image file counts as a disk of its own, a block device is on one that has a name."""
-    device = loop_device(safe)
-    volume = checked(world, device)
-    assert (volume["state"], volume["copies"], set(reasons(volume))) == ("at-risk", ["home"], {"too-few-copies"})
-    few = reasons(volume)["too-few-copies"]
-    assert few["text"] == "1 of 3 good copies (in home); s0 lies on the disk of home; s1 lies on the disk of home"
+@pytest.mark.parametrize("kind", ["image", "loop device"])
+def test_copies_are_counted_by_disks_in_backup_list_check_and_stores_alike(world, loop_device, kind):
+    """The vault and two stores lie on the disk that holds the image; then two others come, and a third beside one."""
+    disk = world.image(data=luks2_image() + DATA)
+    device = loop_device(disk) if kind == "loop device" else disk
+    assert world.run("backup", device).status == 0
+    for name in ("s0", "s1"):
+        ran = world.run("stores", "add", name, world.folder / name)
+        assert ran.status == 0
+        assert f"{name} lies on the disk of home" in ran.err
+    assert counted(world, device) == []
+    few = reasons(checked(world, device))["too-few-copies"]
+    assert few["text"].startswith("0 of 3 good copies; home lies on the disk that it is to save; s0 lies on")
     assert few["next"] == "luksafe stores add NAME DIR"
+    sticks = [world.disk("stick0"), world.disk("stick1")]
     for number, path in enumerate(sticks):
-        assert world.run("stores", "add", f"stick{number}", path / "luksafe").status == 0
-    volume = checked(world, device)
-    assert (volume["state"], volume["copies"]) == ("safe", ["home", "stick0", "stick1"])
-    for number in range(2):
-        assert world.run("stores", "remove", f"stick{number}").status == 0
-    assert world.run("stores", "add", "twin", sticks[0] / "another-folder").status == 0
-    assert checked(world, device)["copies"] == ["home", "twin"]
-    assert checked(world, safe)["state"] == "safe"
+        assert "lies on" not in world.run("stores", "add", f"stick{number}", path / "luksafe").err
+    assert counted(world, device) == ["stick0", "stick1"]
+    ran = world.run("stores", "add", "twin", sticks[0] / "another-folder", "--json")
+    assert ran.json["on_disk_of"] == "stick0"
+    assert counted(world, device) == ["stick0", "stick1"]
+    assert world.run("stores", "--json").json["independent"] == ["home", "stick0", "stick1"]
+    (sticks[1] / "luksafe").rename(sticks[1] / "drawer")
+    assert counted(world, device) == ["stick0", "stick1"]
+    few = reasons(checked(world, device))["too-few-copies"]
+    assert few["text"].startswith("2 of 3 good copies (in stick0, stick1 (away))")
+
+
+def counted(world, device) -> list[str]:
+    """The copies that count, which every verb must agree on; ``backup`` counts those that it just wrote."""
+    (volume,) = world.run("check", device, "--json").json["volumes"]
+    (listed,) = world.run("list", "--json").json["backups"]
+    assert [copy["store"] for copy in listed["copies"] if copy["counts"]] == volume["copies"]
+    assert f"  {len(volume['copies'])}/3  " in world.run("list").out
+    (kept,) = world.run("backup", device, "--json").json["backups"]
+    assert kept["copies"] == [name for name in volume["copies"] if name not in volume["away"]]
+    return volume["copies"]
 
 
 def test_warnings_alone_and_a_lost_header_have_exit_statuses_of_their_own(world):

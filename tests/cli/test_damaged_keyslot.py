@@ -79,8 +79,10 @@ def _with_another_salt(image: bytes) -> bytes:
 
 
 def test_a_header_that_is_an_older_proven_backup_is_known_as_that(world: World, proven: Path) -> None:
-    sibling = world.image("sibling.img", with_binary(luks2_image(), seqid=7, label="sibling") + DATA)
-    assert world.run("backup", sibling).status == 0
+    before = proven.read_bytes()
+    proven.write_bytes(with_binary(luks2_image(), seqid=7, label="later") + DATA)
+    assert world.run("backup", proven).status == 0
+    proven.write_bytes(before)
     found, _ = checked(world, proven)
     assert "unproven" not in found
     assert id_of(world) in found["not-current"]["text"]

@@ -102,6 +102,8 @@ def to_json(report: BackupReport) -> Json:
         "new": report.added.new,
         "returned": report.added.returned,
         "stores": report.added.stores,
+        "copies": list(report.copies.stores),
+        "uncounted": [{"store": name, "why": why} for name, why in report.copies.others],
         "wanted_copies": report.wanted_copies,
         "away": [store.name for store in report.added.away],
         "problems": [problem.text for problem in report.added.problems],
@@ -135,9 +137,11 @@ def _lines(report: BackupReport, *, verbose: bool) -> Iterator[str]:
     yield f"{report.device}: {what}"
     yield f"  backup  {added.id}"
     yield f"  volume  {report.uuid or '(no UUID)'}"
-    names = ", ".join(added.stores)
-    good = len(added.stores)
-    yield f"  copies  {good} of {report.wanted_copies} wanted: {names} ({human_size(report.stored_bytes)} each)"
+    good = len(report.copies.stores)
+    names = f": {report.copies.names}" if good else ""
+    yield f"  copies  {good} of {report.wanted_copies} wanted{names} ({human_size(report.stored_bytes)} each)"
+    for reason in report.copies.reasons:
+        yield f"  no copy {reason}"
     for change in report.changes:
         yield f"  change  {change}"
     if report.taken.why_whole:

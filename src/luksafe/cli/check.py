@@ -59,7 +59,8 @@ def _print_volume(app: App, volume: VolumeCheck) -> None:
     if volume.backup_id:
         proven = f"proven {volume.proven} by {_by(volume)}" if volume.proven else "never proven"
         have = f"{len(volume.copies)} of {volume.wanted_copies} copies"
-        echo(f"  backup {volume.backup_id[:12]}, {have} ({', '.join(volume.copies) or 'none'}), {proven}")
+        names = ", ".join(f"{name} (away)" if name in volume.away else name for name in volume.copies)
+        echo(f"  backup {volume.backup_id[:12]}, {have} ({names or 'none'}), {proven}")
     for line in packet_lines(volume.packets, volume.uuid, app.workspace().now()):
         echo(f"  {line}")
     for reason in volume.reasons:

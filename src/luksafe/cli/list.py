@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from luksafe.cli.text import age_of, dim, good, table
 from luksafe.errors import NotFound
 from luksafe.luks.model import Json
 from luksafe.ops.check import packets_of
+from luksafe.ops.copies import CountedCopies, listed_copies
 from luksafe.ops.record import uuid_of
 from luksafe.ops.target import open_target
 from luksafe.vault.backup import Backup
@@ -34,20 +35,21 @@ def command(app: App, target: str | None, forgotten: bool) -> int:
         with app.workspace().open_vault() as vault:
             backups = vault.backups(uuid, with_forgotten=forgotten)
             wanted, packets = vault.config.copies, packets_of(vault, uuid)
+            counted = {backup.id: listed_copies(vault, backup) for backup in backups}
     except NotFound:
-        backups, wanted, packets = [], 3, ()
+        backups, wanted, packets, counted = [], 3, (), {}
     app.emit(
         {
-            "backups": [to_json(backup) for backup in backups],
+            "backups": [to_json(backup, counted[backup.id]) for backup in backups],
             "wanted_copies": wanted,
             "packets": [plain(packet) for packet in packets],
         },
-        lambda: _print(app, backups, wanted, packets, "yet" if target is None else f"of {target}", remedy),
+        lambda: _print(app, backups, counted, wanted, packets, "yet" if target is None else f"of {target}", remedy),
     )
     return 0
 
 
-def to_json(backup: Backup) -> Json:
+def to_json(backup: Backup, counted: CountedCopies) -> Json:
     """One backup as JSON."""
     record = backup.record
     return {
@@ -61,7 +63,10 @@ def to_json(backup: Backup) -> Json:
         "device": record.device.path,
         "why": record.why,
         "keyslots": [slot["slot"] for slot in _active(backup)],
-        "copies": [{"store": c.store, "here": c.here, "verified": c.verified} for c in backup.copies],
+        "copies": [
+            {"store": c.store, "here": c.here, "verified": c.verified, "counts": c.store in counted.stores}
+            for c in backup.copies
+        ],
         "proven": backup.proofs[-1].when if backup.proofs else "",
         "proofs": [{"when": p.when, "method": p.method} for p in backup.proofs],
         "current": backup.is_current,
@@ -94,7 +99,13 @@ def _active(backup: Backup) -> list[Json]:
 
 
 def _print(
-    app: App, backups: Sequence[Backup], wanted: int, packets: Sequence[PacketSummary], of: str, remedy: str
+    app: App,
+    backups: Sequence[Backup],
+    counted: Mapping[str, CountedCopies],
+    wanted: int,
+    packets: Sequence[PacketSummary],
+    of: str,
+    remedy: str,
 ) -> None:
     if not backups:
         echo(f"no backups {of}")
@@ -107,7 +118,7 @@ def _print(
         label = f'  "{of_volume[0].record.label}"' if of_volume[0].record.label else ""
         device = of_volume[0].record.device.path
         echo(f"{uuid or '(no UUID)'}{label}  {device}")
-        rows = [_row(app, backup, wanted, now) for backup in of_volume]
+        rows = [_row(app, backup, counted[backup.id], wanted, now) for backup in of_volume]
         head = ("id", "state", "taken", "host", "format", "slots", "copies", "proven")
         lines = list(table(rows, head, indent=2))
         for line, backup in zip(lines, [None, *of_volume], strict=True):
@@ -131,7 +142,7 @@ def _print_packets(packets: Sequence[PacketSummary], uuid: str, now: datetime) -
         echo(f"  {line}")
 
 
-def _row(app: App, backup: Backup, wanted: int, now: datetime) -> tuple[str, ...]:
+def _row(app: App, backup: Backup, counted: CountedCopies, wanted: int, now: datetime) -> tuple[str, ...]:
     record = backup.record
     other = "not own" if backup.is_foreign else "older"
     state = "forgotten" if backup.tombstone else "current" if backup.is_current else other
@@ -139,4 +150,4 @@ def _row(app: App, backup: Backup, wanted: int, now: datetime) -> tuple[str, ...
     proven = age_of(backup.proofs[-1].when, now) if backup.proofs else "never"
     slots = ",".join(str(slot["slot"]) for slot in _active(backup)) or "-"
     seqid = f"{record.luks or 'damaged'}" + (f"/{record.seqid}" if record.seqid else "")
-    return backup.id[:12], state, taken, record.host[:14], seqid, slots, f"{len(backup.copies)}/{wanted}", proven
+    return backup.id[:12], state, taken, record.host[:14], seqid, slots, f"{len(counted.stores)}/{wanted}", proven

@@ -15,10 +15,11 @@ from luksafe.cli.terminal import echo
 from luksafe.cli.text import count, table
 from luksafe.device.location import is_local
 from luksafe.errors import Refused, UsageError
+from luksafe.ops.copies import count_copies, twin_of
 from luksafe.vault.backup import Backup
 from luksafe.vault.config import Config, add_store, remove_store
 from luksafe.vault.folder_store import FolderStore
-from luksafe.vault.report import Check, State
+from luksafe.vault.report import Check, Copy, State
 from luksafe.vault.store import Store
 
 
@@ -57,12 +58,15 @@ def _list(app: App) -> None:
         declared = {entry.name: entry.own for entry in vault.config.store}
         rows += [_Row(away.name, away.where, False, declared[away.name], None, away.why) for away in vault.away]
         wanted = vault.config.copies
+        places = count_copies(vault, [Copy(row.name, row.here) for row in rows], None)
     lines = [(r.name, "here" if r.here else "away", _OWN[r.own], _held(r.backups), r.path, r.why) for r in rows]
     app.emit(
-        {"stores": plain(rows), "wanted_copies": wanted},
+        {"stores": plain(rows), "wanted_copies": wanted, "independent": list(places.stores)},
         lambda: table(lines, ("name", "state", "own", "holds", "path", "")),
     )
-    if len(rows) < wanted:
+    for reason in places.reasons:
+        app.say(f"{reason}: together they are one copy")
+    if len(places.stores) < wanted:
         app.say(f"{count(wanted, 'copy')} are wanted; next: luksafe stores add NAME DIR")
 
 
@@ -95,12 +99,22 @@ def add(app: App, name: str, folder: Path, own: bool | None) -> int:
         entry = add_store(vault.home.folder, name, folder, workspace.random_bytes, own=own)
     with workspace.open_vault() as vault:
         done = vault.sync(now=workspace.now())
+        twin = twin_of(vault, name)
     copied = next((len(s.copied) for s in done.stores if s.store == name), 0)
     kind = "a store" if entry.own else "a store that is not your own"
     app.emit(
-        {"name": entry.name, "path": entry.path, "id": entry.id, "own": entry.own, "copied": copied},
+        {
+            "name": entry.name,
+            "path": entry.path,
+            "id": entry.id,
+            "own": entry.own,
+            "copied": copied,
+            "on_disk_of": twin,
+        },
         lambda: echo(f"{entry.name}: {entry.path} is {kind} now, {count(copied, 'file')} copied to it"),
     )
+    if twin:
+        app.say(f"{entry.name} lies on the disk of {twin}: one broken disk takes both, so together they are one copy")
     return 0
 
 

@@ -54,6 +54,21 @@ def is_local(path: StrPath) -> bool:
     return mount is not None and mount.filesystem in _LOCAL_FILESYSTEMS
 
 
+def falls_with(path: StrPath, facts: DeviceFacts) -> bool:
+    """Whether one broken disk takes both ``path`` and the device, or the image file and the disk that holds it.
+
+    A loop device lies where its file lies. Where no disk is known (a share), one filesystem counts as one disk.
+    """
+    if shares_disk(path, facts):
+        return True
+    if facts.kind == "file":
+        return lie_together(path, facts.path)
+    node = find_node(facts.major, facts.minor)
+    below = [node, *layers_below(node)] if node else []
+    files = (layer.attribute("loop/backing_file") for layer in below if layer.name.startswith("loop"))
+    return any(lie_together(path, file) for file in files if file and Path(file).is_file())
+
+
 def lie_together(one: StrPath, other: StrPath) -> bool:
     """Whether one broken disk takes both folders; where no disk is known (a share), one filesystem counts as one."""
     disks = [_disks(_layers_of_path(path)) for path in (one, other)]

@@ -16,20 +16,23 @@ from luksafe.luks.model import Header
 from luksafe.luks.weaknesses import weaknesses
 from luksafe.ops.check_lost import unmeant_replacements
 from luksafe.ops.check_report import Reason
+from luksafe.ops.clones import keep_apart, own_lineage, superseded_beside
 from luksafe.ops.contradiction import Contradicted, contradicted_in_vault, find_contradicted, find_witnesses
+from luksafe.ops.copies import CountedCopies, count_copies
 from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
 from luksafe.ops.mapping_header import OpenWithoutHeader, open_without_header
 from luksafe.ops.record import make_record, uuid_of
 from luksafe.ops.target import Target, open_target, require_path
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader, Reader
-from luksafe.vault.report import Added
+from luksafe.vault.report import Added, Copy
 from luksafe.vault.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
 class BackupReport:
-    """What a backup did: ``changes`` since the last current one are in words; ``stored_bytes`` in each store.
+    """What a backup did: ``changes`` since the last current one are in words; ``stored_bytes`` in each store;
+    ``copies`` are those that count.
 
     ``lost``: a mapping is open over the device, and this header is not the one that opened it.
     ``damaged``: keyslots whose key material is not what another backup has of the same enrolment.
@@ -44,6 +47,7 @@ class BackupReport:
     taken: Capture
     inspection: Inspection
     changes: tuple[str, ...]
+    copies: CountedCopies
     wanted_copies: int
     stored_bytes: int
     lock_note: str = ""
@@ -107,10 +111,13 @@ def backup_device(
             damaged = _damaged(vault, inspection, taken)
             if refuse_damaged:
                 _refuse_damaged(damaged, device)
-            previous = _previous(vault, uuid_of(inspection))
-            parents = vault.lineage(uuid_of(inspection)).events
-            record = make_record(workspace, inspection, taken, facts, parents, why)
+            own = own_lineage(vault, uuid_of(inspection), facts)
+            previous = _previous(vault, own.lineage.current)
+            record = make_record(workspace, inspection, taken, facts, own.lineage.events, why)
+            beside = superseded_beside(record.uuid, own, facts)
             added = vault.add(record, taken.image, now=workspace.now(), again=again)
+            if added.new:
+                keep_apart(vault, record.uuid, beside, record.created)
             vault.see_volumes([record.uuid], now=workspace.now())
             replaced = unmeant_replacements(vault, facts, target, str(device))
             return BackupReport(
@@ -120,6 +127,7 @@ def backup_device(
                 taken=taken,
                 inspection=target.inspection,
                 changes=_changes(previous, inspection.header, taken.image),
+                copies=count_copies(vault, [Copy(name, here=True) for name in added.stores], facts),
                 wanted_copies=vault.config.copies,
                 stored_bytes=_stored_size(vault, added),
                 lock_note=target.lock_note,
@@ -201,13 +209,12 @@ def _require_read(taken: Capture, inspection: Inspection, device: str) -> None:
         raise DamagedInput(f"the header of {device} cannot be read any more", hint="see what the disk says: dmesg")
 
 
-def _previous(vault: Vault, uuid: str) -> tuple[Header, bytes] | None:
+def _previous(vault: Vault, current: Sequence[str]) -> tuple[Header, bytes] | None:
     """The backup that was current until now, when there is exactly one and it is readable."""
-    current = vault.current(uuid)
     if len(current) != 1:
         return None
     try:
-        image = vault.image(current[0].id).data
+        image = vault.image(current[0]).data
     except DamagedInput:
         return None
     header = inspect(BytesReader(image)).header

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from luksafe.device.identity import DeviceFacts, describe
 from luksafe.errors import LuksafeError, NotFound
-from luksafe.luks.compare import keyslot_fingerprint
 from luksafe.luks.finding import Severity
 from luksafe.luks.model import Header
-from luksafe.ops.check_copies import GoodCopies, good_copies
 from luksafe.ops.check_keys import (
     DeviceInCheck,
     clear_text_reasons,
@@ -23,7 +21,8 @@ from luksafe.ops.check_keys import (
     weakness_notes,
 )
 from luksafe.ops.check_lost import Before, absence, as_note, replaced_reason, volumes_before
-from luksafe.ops.check_match import Match, best_match, match_of, to_restore
+from luksafe.ops.check_match import Match, as_own, best_match, match_of, to_restore
+from luksafe.ops.check_notes import backup_notes, copy_reasons, stale_packets, store_reasons
 from luksafe.ops.check_reasons import (
     apart_reasons,
     damage_reasons,
@@ -33,16 +32,15 @@ from luksafe.ops.check_reasons import (
     lost_header,
 )
 from luksafe.ops.check_report import CheckReport, Reason, VolumeCheck, best_proof, is_in_use, rests_on
+from luksafe.ops.clones import own_lineage
 from luksafe.ops.contradiction import find_contradicted, find_witnesses
-from luksafe.ops.forgetting import Forgetting
-from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
+from luksafe.ops.copies import good_copies
 from luksafe.ops.mapping_header import mapped_uuid
 from luksafe.ops.record import uuid_of
-from luksafe.ops.recorded_device import backups_of_device
+from luksafe.ops.recorded_device import backups_of_device, tie_of
 from luksafe.ops.roster import MissingVolume, Roster, take_roster
 from luksafe.ops.target import Target, open_target
 from luksafe.ops.workspace import Workspace
-from luksafe.vault.backup import Backup
 from luksafe.vault.report import Check
 from luksafe.vault.vault import Vault
 
@@ -81,7 +79,7 @@ def check_devices(
         volumes = [_check_one(workspace, device, header, partial(_judge, bench)) for device, header in wanted]
         volumes += [_judge_missing(bench, missing) for missing in roster.missing if not missing.has_device]
         vault.see_volumes(bench.present, now=workspace.now())
-        return CheckReport(tuple(volumes), tuple(_store_reasons(bench.stores)))
+        return CheckReport(tuple(volumes), tuple(store_reasons(bench.stores)))
 
 
 def _check_one(workspace: Workspace, device: str, header_name: str | None, judge: Judge) -> VolumeCheck:
@@ -115,13 +113,15 @@ def _judge(bench: _Bench, device: str, target: Target) -> VolumeCheck:
     if uuid:
         bench.present.add(uuid)
     before = volumes_before(vault, facts, target)
-    current = vault.current(uuid or mapped_uuid(device))
-    if current:
-        return _judge_kept(bench, device, target, facts, current, before)
+    of = uuid or mapped_uuid(device)
+    if vault.current(of):
+        return _judge_kept(bench, device, target, facts, of, before)
     if before:
         return _judge_replaced(bench, device, target, facts, before[0])
-    current = [] if uuid else backups_of_device(vault, facts)
-    return _judge_kept(bench, device, target, facts, current, ()) if current else _without_backup(device, target)
+    known = [] if uuid else backups_of_device(vault, facts)
+    if not known:
+        return _without_backup(device, target)
+    return _judge_kept(bench, device, target, facts, known[0].record.uuid, ())
 
 
 def _judge_kept(
@@ -129,17 +129,22 @@ def _judge_kept(
     device: str,
     target: Target,
     facts: DeviceFacts,
-    current: Sequence[Backup],
+    uuid: str,
     before: Sequence[Before],
 ) -> VolumeCheck:
-    vault, uuid = bench.vault, current[0].record.uuid
-    live = target.inspection.header
+    vault, live = bench.vault, target.inspection.header
+    own = own_lineage(vault, uuid, facts)
+    current = [backup for backup in vault.backups(uuid) if backup.id in own.lineage.current]
+    # what is kept of a clone that is not here now is no rival
+    current = [backup for backup in current if tie_of(backup.record.device, facts).is_tied] or current
     opens = next((backup for backup in current if not backup.record.is_erased), None)
     is_erased = live is not None and live.is_erased
     # an erased header is no header to keep: the backup that opens is what counts
-    chosen = match_of(vault, opens, live, target) if is_erased and opens else best_match(vault, current, live, target)
+    match = match_of(vault, opens, live, target) if is_erased and opens else best_match(vault, current, live, target)
+    chosen = as_own(match, own)
+    uuid = chosen.backup.record.uuid
     witnesses = find_witnesses(vault, uuid)
-    restorable = to_restore(chosen, witnesses)
+    restorable = to_restore(chosen, witnesses, [backup.id for backup in vault.current(uuid)])
     asked = DeviceInCheck(device, target, facts.size_bytes)
     reasons = [*erased_reason(asked, opens), *clear_text_reasons(asked), *reencryption_reason(asked)]
     reasons += device_reasons(bench.workspace, facts, target, device, chosen, restorable)
@@ -157,8 +162,8 @@ def _judge_kept(
     reasons += [] if is_meant else replaced
     packets = packets_of(vault, uuid, live)
     notes = (
-        *_notes(vault, uuid, chosen, is_same=is_whole),
-        *_stale_packets(packets, device),
+        *backup_notes(vault, chosen, own, facts, is_same=is_whole),
+        *stale_packets(packets, device),
         *(as_note(reason) for reason in replaced if is_meant),
     )
     found = _Found(tuple(reasons), notes, live or chosen.header, packets)
@@ -208,7 +213,7 @@ def _summed_up(bench: _Bench, device: str, facts: DeviceFacts | None, chosen: Ma
     proof = best_proof(backup.proofs)
     reasons = (
         *found.reasons,
-        *_copy_reasons(vault, copies),
+        *copy_reasons(vault, copies),
         *proof_reasons(backup, chosen.header, device if facts else ""),
         *keyslot_reasons(found.header, device),
     )
@@ -219,6 +224,7 @@ def _summed_up(bench: _Bench, device: str, facts: DeviceFacts | None, chosen: Ma
         reasons=reasons,
         notes=found.notes,
         copies=copies.stores,
+        away=copies.away,
         wanted_copies=vault.config.copies,
         proven=proof.when if proof else "",
         rests_on=rests_on(proof),
@@ -239,60 +245,3 @@ def packets_of(vault: Vault, uuid: str | None, live: Header | None = None) -> tu
     from luksafe.ops.escrow.summary import summarise
 
     return summarise(readable(stored), live)
-
-
-def _stale_packets(packets: Sequence[PacketSummary], device: str) -> Iterator[Reason]:
-    for packet in packets:
-        if packet.stale:
-            text = f"escrow packet {packet.id} opens it no longer: {packet.stale}"
-            yield Reason("packet-stale", text, f"luksafe escrow verify {packet.id} {device}")
-
-
-def _copy_reasons(vault: Vault, copies: GoodCopies) -> Iterator[Reason]:
-    wanted = vault.config.copies
-    if len(copies.stores) < wanted:
-        where = f" (in {', '.join(copies.stores)})" if copies.stores else ""
-        text = "; ".join((f"{len(copies.stores)} of {wanted} good copies{where}", *copies.others))
-        useful = len(vault.stores) + len(vault.away) - len(copies.others)
-        hint = "luksafe sync" if useful >= wanted else "luksafe stores add NAME DIR"
-        yield Reason("too-few-copies", text, hint)
-
-
-def _notes(vault: Vault, uuid: str, current: Match, *, is_same: bool) -> Iterator[Reason]:
-    """What still opens with a passphrase that the device no longer takes; which keyslot opens nothing any more."""
-    if current.header is None or current.image is None:
-        return
-    # while the device is damaged or changed, no backup of it is one too many
-    if is_same and current.backup.is_current and not current.changes:
-        yield from _revoked(vault, uuid, current.backup, current.header)
-    destroyed = destroyed_keyslots(current.image, current.header)
-    if destroyed:
-        yield Reason("destroyed-keyslot", destroyed_words(destroyed, "the backup"))
-
-
-def _revoked(vault: Vault, uuid: str, current: Backup, header: Header) -> Iterator[Reason]:
-    present = {keyslot_fingerprint(k) for k in header.keyslots.values()}
-    forgetting = Forgetting(vault, uuid)
-    for backup in vault.backups(uuid):
-        slots = backup.record.parameters.get("keyslots", [])
-        revoked = [s.get("slot") for s in slots if isinstance(s, dict) and s.get("enrolment", "") not in ("", *present)]
-        if backup.id != current.id and revoked:
-            numbers = ", ".join(map(str, revoked))
-            text = f"backup {backup.id[:12]} opens with passphrases revoked since (keyslot {numbers})"
-            keep = forgetting.why_keep(backup)
-            if keep is None:
-                yield Reason("revoked-keyslots", text, f"luksafe forget {backup.id[:12]}")
-            else:
-                yield Reason("revoked-keyslots", f"{text}; keep it: {keep.text}", keep.next)
-
-
-def _store_reasons(stores: Check) -> Iterator[Reason]:
-    for report in stores.stores:
-        for problem in report.problems:
-            name = f"{problem.store}: {problem.name}: " if problem.name else f"{problem.store}: "
-            if problem.code == "foreign-tombstone":
-                yield Reason("foreign-tombstone", f"{name}{problem.text}", "luksafe stores check")
-            else:
-                yield Reason("store-damaged", f"{name}{problem.text}", "luksafe sync")
-    for away in stores.away:
-        yield Reason("store-away", f"{away.name} ({away.where}) is not here: {away.why}", "luksafe sync")

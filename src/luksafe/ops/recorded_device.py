@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,12 +67,6 @@ def device_backups(vault: Vault, facts: DeviceFacts) -> list[tuple[Backup, Devic
 def backups_of_device(vault: Vault, facts: DeviceFacts) -> list[Backup]:
     """The current backups that were taken of this very device: for when its header is gone."""
     return [backup for backup, _ in device_backups(vault, facts)]
-
-
-def latest(backups: Iterable[Backup]) -> Backup | None:
-    """The one that was taken last, of those that say of what device; None where none does."""
-    known = [backup for backup in backups if backup.record.device.path]
-    return max(known, key=lambda backup: backup.record.created, default=None)
 
 
 def _start(recorded: Device) -> object:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from luksafe.device.discover import FoundDevice, find_luks_devices
-from luksafe.device.identity import DeviceFacts, describe_node
+from luksafe.device.identity import DeviceFacts, describe, describe_node
 from luksafe.device.mappings import list_mappings
 from luksafe.device.source import open_source
 from luksafe.device.sysfs import BlockNode, all_nodes
@@ -17,7 +17,7 @@ from luksafe.luks.compare import same_volume_key
 from luksafe.luks.inspection import inspect
 from luksafe.luks.model import Header
 from luksafe.ops.check_report import is_in_use
-from luksafe.ops.recorded_device import latest, tie_of
+from luksafe.ops.recorded_device import DeviceTie, tie_of
 from luksafe.ops.stored_headers import stored_headers
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import SliceReader
@@ -77,19 +77,44 @@ def take_roster(workspace: Workspace, vault: Vault | None) -> Roster:
     found = _on_machine()
     devices = [(each.path, each.header_path or None) for each in found]
     missing: list[MissingVolume] = []
-    if vault is not None:
-        here = {each.uuid.lower() for each in found if each.uuid}
-        seen = vault.volumes_seen()
-        for uuid, backups in _known(vault).items():
-            if uuid in here:
+    seen = vault.volumes_seen() if vault else {}
+    for uuid, backups in (_known(vault) if vault else {}).items():
+        is_ours = any(backup.record.host == workspace.host_name for backup in backups)
+        shown = [facts for each in found if each.uuid.lower() == uuid and (facts := _facts_at(each.path))]
+        for newest in _one_of_each_device(backups):
+            ties = [tie_of(newest.record.device, facts) for facts in shown]
+            if vault is None or any(tie.is_tied for tie in ties):
                 continue
-            is_ours = any(backup.record.host == workspace.host_name for backup in backups)
-            place = _find(vault, backups, seen.get(uuid, ""))
-            if isinstance(place, MissingVolume):
-                missing += [place] if is_ours or place.fate != "absent" else []
-            elif place is not None:
+            place = _find(vault, newest, seen.get(uuid, ""))
+            if isinstance(place, str):
                 devices.append((place, None))
-    return Roster(tuple(devices), tuple(missing))
+            elif place is not None and _is_told(place, ties, is_ours=is_ours):
+                missing.append(place)
+    return Roster(tuple(dict.fromkeys(devices)), tuple(missing))
+
+
+def _is_told(place: MissingVolume, ties: Sequence[DeviceTie], *, is_ours: bool) -> bool:
+    """A volume that is here on another device may have moved there: then it is lost only where it had a clone."""
+    if ties:
+        return place.is_lost and all(tie.tie == "other" for tie in ties)
+    return is_ours or place.fate != "absent"
+
+
+def _one_of_each_device(backups: Iterable[Backup]) -> list[Backup]:
+    """The latest backup of each device that a volume was on: of clones, each has its own."""
+    found: dict[object, Backup] = {}
+    for backup in sorted(backups, key=lambda backup: backup.record.created):
+        device = backup.record.device
+        if device.path:  # an imported file: nobody ever saw its device here
+            found[device.partition.get("target_key") or device.path, device.serial] = backup
+    return list(found.values())
+
+
+def _facts_at(path: str) -> DeviceFacts | None:
+    try:
+        return describe(path)
+    except LuksafeError:
+        return None
 
 
 def machine_and_vault(workspace: Workspace) -> Roster:
@@ -123,11 +148,8 @@ def _known(vault: Vault) -> dict[str, list[Backup]]:
     return volumes
 
 
-def _find(vault: Vault, backups: Sequence[Backup], seen: str) -> MissingVolume | str | None:
-    """Where the volume is: the path of an image that has it still; what became of it; None where no device is known."""
-    newest = latest(backups)
-    if newest is None:
-        return None  # imported: nobody ever saw its device here
+def _find(vault: Vault, newest: Backup, seen: str) -> MissingVolume | str | None:
+    """Where the volume is: the path of an image that has it still; what became of it; None where it made way."""
     recorded, uuid = newest.record.device, newest.record.uuid
     seen = max(seen, newest.record.created)
     path, evidence = _device_of(recorded)

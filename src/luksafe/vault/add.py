@@ -10,6 +10,7 @@ import msgspec
 from luksafe.errors import LuksafeError, Refused, StoreError
 from luksafe.vault.catalog import Catalog
 from luksafe.vault.image import pack
+from luksafe.vault.lineage import backup_of
 from luksafe.vault.name import MAX_GENERATION, Kind, Name, image_id
 from luksafe.vault.put import put
 from luksafe.vault.record import Record, Sighting, check_ranges, encode, tag_of
@@ -35,7 +36,9 @@ def add_backup(stores: Sequence[Store], away: list[Away], record: Record, image:
     files = [(Name(*key, Kind.IMAGE), pack(image)), (record_name, catalog.good_bytes(record_name) or encode(record))]
     more = catalog.names(key, Kind.PROOF, Kind.SIGHTING)
     files += [(name, data) for name in more if (data := catalog.good_bytes(name))]
-    returned = known is not None and bool(record.parents) and catalog.lineage(record.volume).current != [backup_id]
+    is_latest = backup_id in catalog.lineage(record.volume).current
+    is_latest &= all(backup_of(parent) == backup_id for parent in record.parents)
+    returned = known is not None and bool(record.parents) and not is_latest
     if returned:
         files.append(_sighting(record))
     done, problems = put_everywhere(stores, files, record)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 
 from luksafe.errors import DamagedInput, LuksafeError, NotFound, StoreError
 from luksafe.vault.image import is_as_packed, unpack_verified
-from luksafe.vault.lineage import Lineage, judge
+from luksafe.vault.lineage import Lineage, OwnLineage, judge, judge_own
 from luksafe.vault.name import NO_UUID, PACKET, Kind, Name, base_id
 from luksafe.vault.packet import check_packet_file
-from luksafe.vault.record import Document, Proof, Record, Sighting, Tombstone, decode
+from luksafe.vault.record import Device, Document, Proof, Record, Sighting, Tombstone, decode
 from luksafe.vault.report import Problem
 from luksafe.vault.store import Store
 
@@ -164,6 +164,13 @@ class Catalog:
 
     def _judge(self, volume: str, adopted: str = "") -> Lineage:
         """What is current; ``adopted`` is the id of a backup that is judged as if an own store had its record."""
+        return judge(*self._evidence(volume, adopted))
+
+    def own_lineage(self, volume: str, is_elsewhere: Callable[[Device], bool]) -> OwnLineage:
+        """What is current of a volume on one device, where clones of it have the same UUID."""
+        return judge_own(*self._evidence(volume), is_elsewhere)
+
+    def _evidence(self, volume: str, adopted: str = "") -> tuple[list[Record], dict[str, Sighting], set[str]]:
         names = [name for key in self.keys_of(volume) for name in self.names(key, Kind.SIGHTING)]
         documents = {name.event: self._document(name) for name in names}
         sightings = {event: document for event, document in documents.items() if isinstance(document, Sighting)}
@@ -171,7 +178,7 @@ class Catalog:
         records = self.records(volume)
         own = [record for record in records if record.id == adopted or not self.is_foreign((volume, record.id))]
         counting = own if any(record.id not in hidden for record in own) else records
-        return judge(counting, sightings, hidden)
+        return counting, sightings, hidden
 
     def records(self, volume: str) -> list[Record]:
         """The records of a volume's backups, forgotten ones included; stand-ins when all records are lost."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from luksafe.vault.record import Record, Sighting
+from luksafe.vault.record import Device, Record, Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,64 @@ class Lineage:
 
     events: list[str]
     current: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A header that was read from a device: the ``backup`` that holds it, and what it followed there."""
+
+    name: str
+    backup: str
+    parents: tuple[str, ...]
+    device: Device
+
+
+def events_of(records: Iterable[Record], sightings: Mapping[str, Sighting]) -> list[Event]:
+    """All events of a volume, with the device of each."""
+    known = [Event(record.id, record.id, tuple(record.parents), record.device) for record in records]
+    seen = [Event(name, each.id, tuple(each.parents), each.device) for name, each in sightings.items()]
+    return known + seen
+
+
+def backup_of(event: str) -> str:
+    """The backup of an event, by its name."""
+    return event.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLineage:
+    """The lineage of one device among clones, which have one UUID; ``apart`` are the backups of the others alone.
+
+    Without ``has_own`` nothing was ever kept of this very device, and the lineage is that of the volume.
+    """
+
+    lineage: Lineage
+    apart: tuple[Event, ...] = ()
+    has_own: bool = True
+
+    @property
+    def apart_ids(self) -> frozenset[str]:
+        """The backups that were never seen on this device."""
+        return frozenset(event.backup for event in self.apart)
+
+
+def judge_own(
+    records: Collection[Record],
+    sightings: Mapping[str, Sighting],
+    forgotten: Collection[str],
+    is_elsewhere: Callable[[Device], bool],
+) -> OwnLineage:
+    """What is current on one device: what was read from others that have its UUID supersedes nothing of it."""
+    events = events_of(records, sightings)
+    elsewhere = {event.name for event in events if is_elsewhere(event.device)}
+    here = {event.backup for event in events if event.name not in elsewhere}
+    apart = tuple(event for event in events if event.backup not in here)
+    whole = judge(records, sightings, forgotten)
+    if not elsewhere:
+        return OwnLineage(whole)
+    seen = {name: sighting for name, sighting in sightings.items() if name not in elsewhere}
+    own = judge(records, seen, {*forgotten, *(event.backup for event in apart)})
+    return OwnLineage(own, apart) if own.current else OwnLineage(whole, apart, has_own=False)
 
 
 def judge(records: Collection[Record], sightings: Mapping[str, Sighting], forgotten: Collection[str]) -> Lineage:

@@ -19,11 +19,11 @@ from luksafe.vault.folder import Folder, RandomSource
 from luksafe.vault.folder_store import FolderStore, open_home, open_store
 from luksafe.vault.forget import forget_backup
 from luksafe.vault.level import Levelling
-from luksafe.vault.lineage import Lineage
+from luksafe.vault.lineage import Lineage, OwnLineage
 from luksafe.vault.name import NO_UUID, Kind, Name, volume_folder
 from luksafe.vault.packet import PacketFiles
 from luksafe.vault.packets import StoredPacket, add_packet, list_packets
-from luksafe.vault.record import Proof, Record, Tombstone, encode, tag_of, timestamp
+from luksafe.vault.record import Device, Proof, Record, Sighting, Tombstone, encode, tag_of, timestamp
 from luksafe.vault.report import Added, Away, Check, Copy, Forgotten, Problem, Sync
 from luksafe.vault.resolve import resolve
 from luksafe.vault.seen import Seen, read_seen, read_volumes, remember, remember_volumes
@@ -130,6 +130,19 @@ class Vault:
         if folder == NO_UUID:
             return Lineage([], [backup.id for backup in self.current(uuid)])
         return self._catalog(folder).lineage(folder)
+
+    def own_lineage(self, uuid: str, is_elsewhere: Callable[[Device], bool]) -> OwnLineage:
+        """The same of one device, for which ``is_elsewhere`` tells the recorded devices that are certainly others."""
+        folder = volume_folder(uuid)
+        if folder == NO_UUID:
+            return OwnLineage(self.lineage(uuid))
+        return self._catalog(folder).own_lineage(folder, is_elsewhere)
+
+    def add_sighting(self, uuid: str, sighting: Sighting) -> list[Problem]:
+        """Store that a device carries a stored header still. Raises ``StoreError``."""
+        data = encode(sighting)
+        name = Name(volume_folder(uuid), sighting.id, Kind.SIGHTING, tag_of(data))
+        return put_everywhere(self.stores, [(name, data)], None)[1]
 
     def resolve(self, text: str) -> Backup:
         """The one backup that ``text`` names: id or its beginning, ``UUID``, ``UUID@id``, label.
