@@ -18,6 +18,7 @@ from luksafe.luks.inspection import Inspection
 from luksafe.ops.restore import look_again, plan
 from luksafe.ops.restore_plan import FLAG_HELP
 from luksafe.ops.write.apply import Applied, apply
+from luksafe.ops.write.plan import WritePlan
 
 
 @verb
@@ -38,12 +39,26 @@ def command(app: App, backup: str, device: str, dry_run: bool, accepted: list[st
     if not app.quiet and not app.json:
         print_plan(app, planned)
     planned.refuse_dangers(accepted)
+    if planned.is_needless:
+        return _nothing_to_write(app, planned, device)
     confirm(app, f"Write this to {planned.target.path}?")
     done = apply(planned, workspace, allow_in_use="--allow-in-use" in accepted, say=app.say)
     seen = look_again(Path(device))
     app.emit(
         {"plan": planned.to_json(), "done": True, **outcome_to_json(done, seen)},
         lambda: _print(device, done, seen),
+    )
+    return EXIT_WARNINGS if seen.is_refused or seen.all_findings else 0
+
+
+def _nothing_to_write(app: App, planned: WritePlan, device: str) -> int:
+    """The device holds these bytes: no write, and no undo entry, which would put the same bytes back."""
+    seen = look_again(Path(device))
+    result = {"done": True, "bytes": 0, "undo": None, "valid": not seen.is_refused}
+    findings = [finding.text for finding in seen.all_findings]
+    app.emit(
+        {"plan": planned.to_json(), **result, "saved_in": [], "read_back": "", "findings": findings},
+        lambda: echo(f"nothing to write: {device} holds these bytes"),
     )
     return EXIT_WARNINGS if seen.is_refused or seen.all_findings else 0
 

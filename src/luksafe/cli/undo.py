@@ -18,7 +18,17 @@ from luksafe.device.identity import describe
 from luksafe.errors import Refused
 from luksafe.luks.inspection import Inspection
 from luksafe.ops.restore import look_again
-from luksafe.ops.undo import CHANGED_FLAG, FOREIGN_FLAG, IN_USE_FLAG, UndoPlan, note_outcome, plan_undo
+from luksafe.ops.undo import (
+    CHANGED_FLAG,
+    FOREIGN_FLAG,
+    IN_USE_FLAG,
+    SMALLER_FLAG,
+    UndoPlan,
+    drop_entry,
+    note_outcome,
+    plan_undo,
+)
+from luksafe.ops.undo_choice import entry_to_json
 from luksafe.ops.write.apply import Applied, apply
 from luksafe.ops.write.saving import find_entries, find_foreign_entries
 from luksafe.vault.undo import UndoEntry, UndoState
@@ -28,28 +38,42 @@ from luksafe.vault.undo import UndoEntry, UndoState
 @click.argument("device")
 @click.option("--finish", is_flag=True, help="Finish an interrupted write instead of undoing it.")
 @click.option("--entry", help="This entry, not the latest.")
+@click.option("--drop", is_flag=True, help="Leave DEVICE as it is and set an interrupted write aside; writes nothing.")
 @click.option("--list", "only_list", is_flag=True, help="What luksafe wrote to DEVICE.")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
 @click.option(CHANGED_FLAG, "allow_changed", is_flag=True, help="Undo although the device changed since.")
 @click.option(IN_USE_FLAG, "allow_in_use", is_flag=True, help="The device is mounted, mapped or otherwise in use.")
 @click.option(FOREIGN_FLAG, "allow_foreign", is_flag=True, help="Use an entry of a store that is not your own.")
+@click.option(SMALLER_FLAG, "allow_smaller", is_flag=True, help="Put back what can be reached on a smaller DEVICE.")
 def command(
     app: App,
     device: str,
     finish: bool,
+    drop: bool,
     entry: str | None,
     only_list: bool,
     dry_run: bool,
     allow_changed: bool,
     allow_in_use: bool,
     allow_foreign: bool,
+    allow_smaller: bool,
 ) -> int:
-    """Put back, byte for byte, what the last write to DEVICE replaced."""
+    """Put back, byte for byte, what the last write to DEVICE replaced.
+
+    The last is the one whose bytes are on the device and that nothing later replaced. Where several fit, all are named.
+    """
     workspace = app.workspace()
     if only_list:
         return _list(app, device)
+    if drop:
+        return _drop(app, device, entry)
     planned = plan_undo(workspace, Path(device), direction="finish" if finish else "undo", entry_id=entry)
-    flags = {CHANGED_FLAG: allow_changed, IN_USE_FLAG: allow_in_use, FOREIGN_FLAG: allow_foreign}
+    flags = {
+        CHANGED_FLAG: allow_changed,
+        IN_USE_FLAG: allow_in_use,
+        FOREIGN_FLAG: allow_foreign,
+        SMALLER_FLAG: allow_smaller,
+    }
     accepted = [flag for flag, is_given in flags.items() if is_given]
     if dry_run:
         app.emit(_to_json(planned), lambda: dry_run_lines(app, planned.write, accepted))
@@ -87,15 +111,22 @@ def _outcome(planned: UndoPlan, done: Applied, seen: Inspection, device: str) ->
     yield f"next: luksafe {verb} {device}   (to take it back: luksafe undo --entry {done.saved.entry.id} {device})"
 
 
+def _drop(app: App, device: str, entry_id: str | None) -> int:
+    entry = drop_entry(app.workspace(), Path(device), entry_id)
+    again = f"luksafe undo --entry {entry.id} {shlex.quote(device)}"
+    app.emit(
+        {"entry": entry.id, "state": UndoState.DROPPED.value, "done": True},
+        lambda: echo(f"set aside: undo entry {entry.id} ({entry.manifest.why}); to undo it all the same: {again}"),
+    )
+    return 0
+
+
 def _list(app: App, device: str) -> int:
     workspace, target_key = app.workspace(), describe(device).target_key
     listed = [(entry, _state_words(entry), "") for entry in find_entries(workspace, target_key)]
     foreign = find_foreign_entries(workspace, target_key)
     listed += [(entry, f"only in {store}, not your own", store) for entry, store in foreign]
-    result = [
-        {"id": e.id, "state": e.state.value, "when": e.manifest.when, "why": e.manifest.why, "foreign_store": store}
-        for e, _, store in listed
-    ]
+    result = [{**entry_to_json(e), "foreign_store": store} for e, _, store in listed]
     rows = [(e.id, state, e.manifest.when, e.manifest.why) for e, state, _ in listed]
     app.emit({"entries": result}, lambda: table(rows, ("entry", "state", "when", "what")))
     return 0

@@ -27,10 +27,12 @@ class WritableDevice(DeviceReader):
         super().__init__(fd, path, planned.kind)
         self._stack = stack
         self.lock = lock
+        self.written_bytes = 0
+        """How many bytes the kernel has taken so far."""
 
     def write_at(self, offset_bytes: int, data: bytes | bytearray | memoryview) -> None:
         """Write all of ``data``. Raises ``Refused`` before a byte is written beyond the end, else ``OSError``."""
-        self._require_room(offset_bytes, len(data))
+        self.require_room(offset_bytes, len(data))
         with memoryview(data) as view:
             at = 0
             while at < len(view):
@@ -41,14 +43,20 @@ class WritableDevice(DeviceReader):
                 if not done:
                     raise OSError(errno.EIO, f"nothing more was written at byte {offset_bytes + at}", self.path)
                 at += done
+                self.written_bytes += done
 
-    def _require_room(self, offset: int, length: int) -> None:
-        size = min(self._size, os.lseek(self._fd, 0, os.SEEK_END))  # a file may have been cut since
+    def require_room(self, offset: int, length: int) -> None:
+        """Raise ``Refused`` unless the device has these bytes now: it may have become smaller since it was opened."""
+        size = self.size_now()
         if offset < 0 or offset + length > size:
             raise Refused(
                 f"{self.path} ends at byte {size}: {length} bytes at {offset} do not fit",
-                hint="nothing was written there; take a backup that was made of this device",
+                hint="see how large it is: lsblk, ls -l; take a backup that was made of this device",
             )
+
+    def size_now(self) -> int:
+        """Its size in bytes, which may be less than when it was opened; never more."""
+        return min(self._size, os.lseek(self._fd, 0, os.SEEK_END))
 
     def sync(self) -> None:
         """Return when everything written is on the medium. Raises ``OSError``."""

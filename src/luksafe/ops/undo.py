@@ -5,25 +5,27 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from luksafe.device.identity import DeviceFacts, describe
 from luksafe.device.source import open_source
 from luksafe.device.usage import find_uses
-from luksafe.errors import NotFound
+from luksafe.errors import NotFound, Refused, StoreError
+from luksafe.ops.undo_choice import choose_entry
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger, Phase, Write, WritePlan
+from luksafe.ops.write.progress import Progress, Word, clip, progress_of, weigh
 from luksafe.ops.write.saving import find_entries, find_foreign_entries, mark_everywhere, read_entry
-from luksafe.reader import read_with_holes
-from luksafe.vault.undo import Replacement, UndoEntry, UndoState
+from luksafe.reader import Reader, read_with_holes
+from luksafe.vault.undo import Replacement, UndoEntry, UndoState, heads
 
 Direction = Literal["undo", "finish"]
 CHANGED_FLAG = "--allow-changed"
 IN_USE_FLAG = "--allow-in-use"
 FOREIGN_FLAG = "--allow-foreign-undo"
-_SECTOR_BYTES = 512
+SMALLER_FLAG = "--allow-smaller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,25 @@ class UndoPlan:
     entry: UndoEntry
     direction: Direction
     write: WritePlan
-    progress: Literal["old", "new", "between", "changed"]
+    progress: Word
 
     @property
     def is_needless(self) -> bool:
         """Whether the device holds these bytes already."""
-        return all(write.old == write.new for write in self.write.writes)
+        return self.write.is_needless
 
 
 def interrupted_entry(workspace: Workspace, target_key: str) -> UndoEntry | None:
-    """The latest write to a device that may have been interrupted; None when there is none, or no vault."""
-    latest = next(iter(find_entries(workspace, target_key)), None)
-    return latest if latest is not None and latest.state is UndoState.PENDING else None
+    """A write to a device that may have been interrupted, and that nothing followed; None when there is none.
+
+    Of an undo that was interrupted it is the write that it was undoing: that is undone by doing it again.
+    """
+    entries = find_entries(workspace, target_key)
+    for entry in heads(entries, entries):
+        if entry.state is UndoState.PENDING:
+            source = entry.manifest.facts.get("source") if entry.is_undo else None
+            return next((each for each in entries if each.id == source), entry)
+    return None
 
 
 def plan_undo(
@@ -55,23 +64,26 @@ def plan_undo(
     Raises NotFound when there is nothing to undo.
     """
     facts = describe(device)
-    entries = find_entries(workspace, facts.target_key)
-    foreign = _named_foreign(workspace, facts, entries, entry_id)
-    entry = foreign[0] if foreign else _choose(entries, facts, entry_id, direction)
-    replacements = read_entry(workspace, entry)
     with open_source(device) as reader:
+        entry, store = _find(workspace, facts, reader, direction, entry_id)
+        replacements = _read(workspace, entry, facts)
         now = [read_with_holes(reader, part.offset, len(part.old)) for part in replacements]
-    progress = _progress(replacements, now)
-    phases = _phases(entry, replacements, now, direction)
+    progress = progress_of(replacements, now).word
+    reachable = [(clip(part, len(seen)), seen) for part, seen in zip(replacements, now, strict=True) if seen]
+    lost_bytes = sum(len(part.new) for part in replacements) - sum(len(seen) for seen in now)
+    if lost_bytes and (direction == "finish" or not reachable):
+        raise _out_of_reach(entry, facts, lost_bytes)
     dangers = [Danger("in-use", use.detail, IN_USE_FLAG) for use in find_uses(device)]
     if progress == "changed":
         dangers.append(Danger("changed-since", _changed_words(entry), CHANGED_FLAG))
-    if foreign:
-        dangers.append(Danger("foreign-undo", _foreign_words(*foreign), FOREIGN_FLAG))
+    if store:
+        dangers.append(Danger("foreign-undo", _foreign_words(entry, store), FOREIGN_FLAG))
+    if lost_bytes:
+        dangers.append(Danger("smaller-device", _smaller_words(facts, lost_bytes), SMALLER_FLAG))
     plan = WritePlan(
         purpose=direction,
         target=facts,
-        phases=tuple(phases),
+        phases=tuple(_phases(entry, reachable, direction)),
         dangers=tuple(dangers),
         notes=_notes(entry, progress),
         source=entry.id,
@@ -80,14 +92,77 @@ def plan_undo(
     return UndoPlan(entry, direction, plan, progress)
 
 
-def _named_foreign(
-    workspace: Workspace, facts: DeviceFacts, own: Sequence[UndoEntry], entry_id: str | None
-) -> tuple[UndoEntry, str] | None:
-    """The entry of this name, and its store, where only a store has it that is not the user's own."""
-    if entry_id is None or any(entry.id == entry_id for entry in own):
-        return None
-    found = find_foreign_entries(workspace, facts.target_key)
-    return next(((entry, store) for entry, store in found if entry.id == entry_id), None)
+def drop_entry(workspace: Workspace, device: Path, entry_id: str | None = None) -> UndoEntry:
+    """Set an interrupted write aside: the device stays as it is. The entry stays too, and can be undone by its name.
+
+    Raises NotFound when no write was interrupted, Refused when several were.
+    """
+    facts = describe(device)
+    entries = find_entries(workspace, facts.target_key)
+    if entry_id is None:
+        interrupted = [entry for entry in entries if entry.is_undo and entry.state is UndoState.PENDING]
+        try:
+            entry = choose_entry(entries, lambda _: Progress("changed", is_there=False), facts, "drop")
+        except NotFound:
+            if not interrupted:
+                raise
+            entry = interrupted[0]
+    else:
+        entry = _named(entries, facts, entry_id)
+    for each in entries:
+        is_attempt = each.is_undo and each.manifest.facts.get("source") == entry.id
+        if each.id == entry.id or (is_attempt and each.state is UndoState.PENDING):
+            mark_everywhere(each.id, facts.target_key, UndoState.DROPPED, workspace)
+    return entry
+
+
+def _find(
+    workspace: Workspace, facts: DeviceFacts, reader: Reader, direction: Direction, entry_id: str | None
+) -> tuple[UndoEntry, str]:
+    """The entry, and the store that has it where that is not the user's own."""
+    entries = find_entries(workspace, facts.target_key)
+    if entry_id is None:
+        return choose_entry(entries, partial(weigh, workspace, reader), facts, direction), ""
+    if not any(entry.id == entry_id for entry in entries):
+        found = find_foreign_entries(workspace, facts.target_key)
+        for entry, store in found:
+            if entry.id == entry_id:
+                return entry, store
+    return _named(entries, facts, entry_id), ""
+
+
+def _named(entries: Sequence[UndoEntry], facts: DeviceFacts, entry_id: str) -> UndoEntry:
+    for entry in entries:
+        if entry.id == entry_id:
+            return entry
+    look = f"see what was written to it: luksafe undo --list {shlex.quote(facts.path)}"
+    raise NotFound(f"{facts.path} has no undo entry {entry_id!r}", code="no-such-entry", hint=look)
+
+
+def _read(workspace: Workspace, entry: UndoEntry, facts: DeviceFacts) -> list[Replacement]:
+    try:
+        return read_entry(workspace, entry)
+    except StoreError as problem:
+        problem.hint = f"{problem.hint}; or leave the device as it is: {drop_command(entry, facts)}"
+        raise
+
+
+def drop_command(entry: UndoEntry, facts: DeviceFacts) -> str:
+    """The command that sets an entry aside."""
+    return f"luksafe undo --drop --entry {entry.id} {shlex.quote(facts.path)}"
+
+
+def _out_of_reach(entry: UndoEntry, facts: DeviceFacts, lost_bytes: int) -> Refused:
+    undo = f"luksafe undo --entry {entry.id} {SMALLER_FLAG} {shlex.quote(facts.path)}"
+    return Refused(
+        f"{facts.path} ends at byte {facts.size_bytes} now, before {lost_bytes} bytes of that write",
+        code="out-of-reach",
+        hint=f"put back what can be reached: {undo}   or leave the device as it is: {drop_command(entry, facts)}",
+    )
+
+
+def _smaller_words(facts: DeviceFacts, lost_bytes: int) -> str:
+    return f"{facts.path} ends at byte {facts.size_bytes} now: {lost_bytes} bytes lie beyond it and are not put back"
 
 
 def _foreign_words(entry: UndoEntry, store: str) -> str:
@@ -104,7 +179,7 @@ def note_outcome(workspace: Workspace, plan: UndoPlan) -> None:
     mark_everywhere(plan.entry.id, target, state, workspace)
     for entry in find_entries(workspace, target):
         # an earlier attempt at the same that was interrupted: this one has done its work
-        if _is_undo(entry) and entry.state is UndoState.PENDING and entry.manifest.facts.get("source") == plan.entry.id:
+        if entry.is_undo and entry.state is UndoState.PENDING and entry.manifest.facts.get("source") == plan.entry.id:
             mark_everywhere(entry.id, target, UndoState.DROPPED, workspace)
 
 
@@ -113,6 +188,7 @@ _PROGRESS_WORDS = {
     "new": "all of it is on the device",
     "between": "it was interrupted: part of it is on the device",
     "changed": "the device changed since: it holds neither the old nor the new bytes in places",
+    "gone": "the device ends before it by now",
 }
 
 
@@ -130,57 +206,12 @@ def _changed_words(entry: UndoEntry) -> str:
     return f"the header was changed after the write of {entry.manifest.when}; undoing it loses those changes"
 
 
-def _choose(entries: Sequence[UndoEntry], facts: DeviceFacts, entry_id: str | None, direction: Direction) -> UndoEntry:
-    if entry_id is not None:
-        named = [entry for entry in entries if entry.id == entry_id]
-    else:
-        named = [e for e in entries if not _is_undo(e) and e.state in (UndoState.PENDING, UndoState.DONE)]
-    if named:
-        return named[0]
-    look = f"see what was written to it: luksafe undo --list {shlex.quote(facts.path)}"
-    if entry_id is not None:
-        raise NotFound(f"{facts.path} has no undo entry {entry_id!r}", code="no-such-entry", hint=look)
-    hint = look if entries else "its bytes were never replaced by luksafe"
-    raise NotFound(f"there is nothing to {direction} on {facts.path}", code="nothing-to-undo", hint=hint)
-
-
-def _is_undo(entry: UndoEntry) -> bool:
-    """Whether the entry is itself an undo or a finish: what those began is done by doing them again."""
-    return entry.manifest.facts.get("purpose") in ("undo", "finish")
-
-
-def _progress(parts: Sequence[Replacement], now: Sequence[bytes]) -> Literal["old", "new", "between", "changed"]:
-    if all(seen == part.new for part, seen in zip(parts, now, strict=True)):
-        return "new"
-    if all(seen == part.old for part, seen in zip(parts, now, strict=True)):
-        return "old"
-    if all(_is_partly_written(part, seen) for part, seen in zip(parts, now, strict=True)):
-        return "between"
-    return "changed"
-
-
-def _is_partly_written(part: Replacement, seen: bytes) -> bool:
-    """Whether each sector is the old or the new one, or torn: the one in front and the other behind."""
-    first = -part.offset % _SECTOR_BYTES
-    bounds = [0, *range(first or _SECTOR_BYTES, len(seen), _SECTOR_BYTES), len(seen)]
-    for start, end in pairwise(bounds):
-        sector, old, new = (whole[start:end] for whole in (seen, part.old, part.new))
-        if not (_is_torn(sector, new, old) or _is_torn(sector, old, new)):
-            return False
-    return True
-
-
-def _is_torn(sector: bytes, front: bytes, back: bytes) -> bool:
-    length = next((at for at, (seen, byte) in enumerate(zip(sector, front, strict=True)) if seen != byte), len(sector))
-    return sector[length:] == back[length:]
-
-
-def _phases(entry: UndoEntry, parts: Sequence[Replacement], now: Sequence[bytes], direction: Direction) -> list[Phase]:
+def _phases(entry: UndoEntry, parts: Sequence[tuple[Replacement, bytes]], direction: Direction) -> list[Phase]:
     """The phases of the write itself: key material first, the header last, whichever way."""
     undoing = direction == "undo"
     writes = {
         part.offset: Write(part.offset, seen, part.old if undoing else part.new, f"{direction} of {entry.id}")
-        for part, seen in zip(parts, now, strict=True)
+        for part, seen in parts
     }
     order = entry.manifest.facts.get("order")
     groups = [[offset for offset in group if offset in writes] for group in order] if isinstance(order, list) else []

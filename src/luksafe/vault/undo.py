@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -46,7 +47,10 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Manifest(Open, frozen=True, kw_only=True):
-    """One write. ``target`` is the key to find it by, ``facts`` whatever identifies the target to a person."""
+    """One write. ``target`` is the key to find it by, ``facts`` whatever identifies the target to a person.
+
+    ``follows``: the entries of this target that were known when it was saved and that no other of them followed.
+    """
 
     format: Format = FORMAT
     id: str
@@ -54,6 +58,7 @@ class Manifest(Open, frozen=True, kw_only=True):
     when: str
     why: str = ""
     ranges: list[Range]
+    follows: list[str] = msgspec.field(default_factory=list)
     facts: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -79,6 +84,11 @@ class UndoEntry:
         return self.manifest.id
 
     @property
+    def is_undo(self) -> bool:
+        """Whether it is itself an undo or a finish: what those began is done by doing them again."""
+        return self.manifest.facts.get("purpose") in ("undo", "finish")
+
+    @property
     def is_first_copy(self) -> bool:
         """Whether it replaced nothing, but keeps the device as a rescue found it."""
         return self.manifest.facts.get("purpose") == "rescue"
@@ -87,6 +97,21 @@ class UndoEntry:
     def state(self) -> UndoState:
         """The latest state; ``PENDING`` when nothing was noted: the write may have been interrupted."""
         return self.states[-1] if self.states else UndoState.PENDING
+
+
+def heads(chosen: Sequence[UndoEntry], known: Sequence[UndoEntry]) -> list[UndoEntry]:
+    """Those of ``chosen`` that no other of them follows, be it by way of others of the ``known``."""
+    before = {entry.id: entry.manifest.follows for entry in known}
+    replaced: set[str] = set()
+    for entry in chosen:
+        seen: set[str] = {entry.id}
+        waiting = list(before.get(entry.id, ()))
+        while waiting:
+            if (earlier := waiting.pop()) not in seen:
+                seen.add(earlier)
+                waiting += before.get(earlier, ())
+        replaced |= seen - {entry.id}
+    return [entry for entry in chosen if entry.id not in replaced]
 
 
 def is_entry_id(text: str) -> bool:

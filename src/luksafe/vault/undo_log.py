@@ -28,6 +28,8 @@ from luksafe.vault.undo import (
 
 _TOP = "undo"
 _MANIFEST = "manifest.json"
+MAX_NUMBER = 999_999
+"""Numbers are for people; where they end, the random digits still tell the entries apart."""
 _MARK = re.compile(r"mark-([1-9][0-9]{0,5})\.json")
 
 
@@ -47,17 +49,22 @@ class UndoLog:
         token: str,
         why: str = "",
         facts: dict[str, Any] | None = None,
+        number: int = 0,
+        follows: Sequence[str] = (),
     ) -> UndoEntry:
         """Keep both contents of all ranges, durably, before the target is written. ``token``: 8 random hex digits.
+
+        ``number`` is one that no place has had; without it, the next of this place.
 
         Raises ``StoreError``; then there is no entry, and the target must not be written.
         """
         manifest = Manifest(
-            id=f"{self._next_number():06d}-{token}",
+            id=f"{min(number or self.next_number(), MAX_NUMBER):06d}-{token}",
             target=target,
             when=timestamp(now),
             why=why,
             ranges=[range_of(replacement) for replacement in replacements],
+            follows=list(follows),
             facts=facts or {},
         )
         check_manifest(manifest)
@@ -117,6 +124,10 @@ class UndoLog:
                 removed.append(entry_id)
         return removed
 
+    def next_number(self) -> int:
+        """One more than the greatest number here. Raises ``StoreError``."""
+        return 1 + max((int(entry_id[:6]) for entry_id in filter(is_entry_id, self._folder.folders(_TOP))), default=0)
+
     def _write(self, manifest: Manifest, replacements: Sequence[Replacement]) -> None:
         """The contents, then the manifest. What was written goes again when something fails."""
         files = [(f"old-{part.offset}.bin", part.old) for part in replacements]
@@ -165,9 +176,6 @@ class UndoLog:
         except (DamagedInput, StoreError) as error:
             self.problems.append(Problem.of(str(self._folder.path), name, error))
             return UndoState.PENDING
-
-    def _next_number(self) -> int:
-        return 1 + max((int(entry_id[:6]) for entry_id in filter(is_entry_id, self._folder.folders(_TOP))), default=0)
 
     def _read_content(self, entry_id: str, which: str, part: Range, sha256: str) -> bytes:
         name = f"{_TOP}/{entry_id}/{which}-{part.offset}.bin"

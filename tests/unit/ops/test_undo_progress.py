@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from luksafe.ops.undo import _progress
+from luksafe.ops.write.progress import progress_of
 from luksafe.vault.undo import Replacement
 
 OLD, NEW = bytes(range(256)) * 8, bytes(reversed(range(256))) * 8
@@ -33,4 +33,4 @@ def torn(*pieces: tuple[int, bytes]) -> bytes:
     ],
 )
 def test_a_sector_cut_in_the_middle_is_an_interrupted_write_and_other_bytes_are_a_change(offset, seen, progress):
-    assert _progress([Replacement(offset, OLD, NEW)], [seen]) == progress
+    assert progress_of([Replacement(offset, OLD, NEW)], [seen]).word == progress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -34,18 +35,40 @@ class WriteFailed(LuksafeError):
 def apply(plan: WritePlan, workspace: Workspace, *, allow_in_use: bool = False, say: Say = lambda _: None) -> Applied:
     """Write what the plan says and prove that it is there. The dangers must have been accepted before.
 
-    Raises Busy or Refused before anything is written; WriteFailed, which says how to undo, after.
+    Raises Busy or Refused before anything is written; WriteFailed, which says what was written and how to undo, after.
     """
     with open_for_writing(plan.target.path, plan.target, allow_in_use=allow_in_use) as device:
         _require_unchanged(device, plan.writes)
         saved = save_everywhere(plan, workspace)
         say(f"saved what is there now: {', '.join(map(str, saved.places))}")
+        synced: list[str] = []
         try:
-            read_back = _write(device, plan, say)
-        except OSError as problem:
-            raise _failure(plan, saved, problem.strerror or str(problem)) from problem
-    mark_everywhere(saved.entry.id, plan.target.target_key, UndoState.DONE, workspace)
+            _require_room(device, plan)
+            read_back = _write(device, plan, synced, say)
+        except (OSError, LuksafeError) as problem:
+            if isinstance(problem, Refused) and not device.written_bytes:
+                _mark(saved, plan, UndoState.UNDONE, workspace)
+                raise
+            raise _failure(device, plan, saved, synced, getattr(problem, "strerror", "") or str(problem)) from problem
+        except KeyboardInterrupt:
+            failure = _failure(device, plan, saved, synced, "it was interrupted")
+            workspace.warn(f"{failure}; {failure.hint}")
+            raise
+    _mark(saved, plan, UndoState.DONE, workspace)
     return Applied(saved, plan.size_bytes, read_back)
+
+
+def _mark(saved: Saved, plan: WritePlan, state: UndoState, workspace: Workspace) -> None:
+    """Note what became of the write. Where that fails the write counts as interrupted, and undo looks at the device."""
+    try:
+        mark_everywhere(saved.entry.id, plan.target.target_key, state, workspace)
+    except (OSError, LuksafeError) as problem:
+        workspace.warn(f"that undo entry {saved.entry.id} is {state.value} could not be noted: {problem}")
+
+
+def _require_room(device: WritableDevice, plan: WritePlan) -> None:
+    for write in plan.writes:
+        device.require_room(write.offset, len(write.new))
 
 
 def _require_unchanged(device: WritableDevice, writes: Sequence[Write]) -> None:
@@ -59,11 +82,13 @@ def _require_unchanged(device: WritableDevice, writes: Sequence[Write]) -> None:
             )
 
 
-def _write(device: WritableDevice, plan: WritePlan, say: Say) -> str:
+def _write(device: WritableDevice, plan: WritePlan, synced: list[str], say: Say) -> str:
+    """Writes all phases, and notes the name of each in ``synced``; gives how it was read back."""
     for phase in plan.phases:
         for write in phase.writes:
             device.write_at(write.offset, write.new)
         device.sync()
+        synced.append(phase.name)
         say(f"written and synced: {phase.name}")
     method = ""
     for write in plan.writes:
@@ -74,9 +99,27 @@ def _write(device: WritableDevice, plan: WritePlan, say: Say) -> str:
     return method
 
 
-def _failure(plan: WritePlan, saved: Saved, why: str) -> WriteFailed:
+def _failure(device: WritableDevice, plan: WritePlan, saved: Saved, synced: Sequence[str], why: str) -> WriteFailed:
     path = plan.target.path
+    name = shlex.quote(path)
+    size = device.size_now()
+    undo = f"luksafe undo {name}   (or, when the disk works again: luksafe undo --finish {name})"
+    if any(write.end > size for write in plan.writes):
+        undo = f"luksafe undo --allow-smaller {name}   (or leave it as it is: luksafe undo --drop {name})"
     return WriteFailed(
-        f"the write to {path} failed half way: {why}. What was there is saved in {saved.places[0]}",
-        hint=f"luksafe undo {path}   (or, when the disk works again: luksafe undo --finish {path})",
+        f"the write to {path} failed half way: {why}. {_account(device, plan, synced)}. "
+        f"What was there is saved in {saved.places[0]}",
+        hint=undo,
     )
+
+
+def _account(device: WritableDevice, plan: WritePlan, synced: Sequence[str]) -> str:
+    """What is on the device of the write, in words."""
+    if not device.written_bytes:
+        return "As far as the system tells, nothing was written"
+    names = [phase.name for phase in plan.phases]
+    begun, left = names[len(synced) : len(synced) + 1], names[len(synced) + 1 :]
+    parts = [f"written: {', '.join(synced)}" if synced else "", f"written in part: {begun[0]}" if begun else ""]
+    parts += [f"not written: {', '.join(left)}" if left else ""]
+    account = "; ".join(part for part in parts if part)
+    return account[0].upper() + account[1:]

@@ -69,6 +69,11 @@ class WritePlan:
         return tuple(write for phase in self.phases for write in phase.writes)
 
     @property
+    def is_needless(self) -> bool:
+        """Whether the target holds all these bytes already: then there is nothing to write, and nothing to undo."""
+        return all(write.old == write.new for write in self.writes)
+
+    @property
     def size_bytes(self) -> int:
         """How many bytes will be written."""
         return sum(len(write.new) for write in self.writes)

@@ -14,10 +14,12 @@ from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import WritePlan
 from luksafe.vault.folder import Folder
 from luksafe.vault.folder_store import FolderStore
-from luksafe.vault.undo import Replacement, UndoEntry, UndoState
+from luksafe.vault.undo import Replacement, UndoEntry, UndoState, heads
 from luksafe.vault.undo_log import UndoLog
 
 WANTED_PLACES = 2
+MAX_FOLLOWED = 64
+"""Writes that nothing relates, each on a device of this name; more are no history but somebody's game."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def save_everywhere(plan: WritePlan, workspace: Workspace) -> Saved:
                 code="no-undo-place",
                 hint="name a vault on another disk: --vault DIR",
             )
-        entry, kept, problems = _keep(usable, plan, workspace)
+        entry, kept, problems = _keep(usable, _Order.of(places, plan, workspace), plan, workspace)
         if entry is not None and len(kept) < WANTED_PLACES:
             kept[0].log.remove(entry.id)  # nothing will be written: it must not look like a write that was interrupted
     if entry is None or len(kept) < WANTED_PLACES:
@@ -65,8 +67,27 @@ def save_everywhere(plan: WritePlan, workspace: Workspace) -> Saved:
     return Saved(entry, tuple(place.folder for place in kept))
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What tells a new entry from the earlier ones of all places: its number, and the entries that it follows."""
+
+    number: int
+    follows: tuple[str, ...]
+
+    @classmethod
+    def of(cls, places: Sequence[Place], plan: WritePlan, workspace: Workspace) -> _Order:
+        own = [place for place in places if not place.foreign_store]
+        numbers = [1]
+        for place in own:
+            with suppress(LuksafeError):  # told when its entries are read
+                numbers.append(place.log.next_number())
+        known = _united(own, plan.target.target_key, workspace)
+        latest = sorted((entry.id for entry in heads(known, known)), reverse=True)
+        return cls(max(numbers), tuple(latest[:MAX_FOLLOWED]))
+
+
 def _keep(
-    places: Sequence[Place], plan: WritePlan, workspace: Workspace
+    places: Sequence[Place], order: _Order, plan: WritePlan, workspace: Workspace
 ) -> tuple[UndoEntry | None, list[Place], list[str]]:
     """The entry, the first places that took it, as many as are wanted, and what went wrong in those before."""
     replacements = sorted((Replacement(w.offset, w.old, w.new) for w in plan.writes), key=lambda r: r.offset)
@@ -80,7 +101,7 @@ def _keep(
             if entry is not None:
                 place.log.copy(entry, kept[0].log)
             elif not place.foreign_store:
-                entry = _save(place.log, plan, replacements, workspace)
+                entry = _save(place.log, order, plan, replacements, workspace)
             else:
                 break  # the first place is the one that counts
             kept.append(place)
@@ -89,7 +110,9 @@ def _keep(
     return entry, kept, problems
 
 
-def _save(log: UndoLog, plan: WritePlan, replacements: Sequence[Replacement], workspace: Workspace) -> UndoEntry:
+def _save(
+    log: UndoLog, order: _Order, plan: WritePlan, replacements: Sequence[Replacement], workspace: Workspace
+) -> UndoEntry:
     return log.save(
         plan.target.target_key,
         replacements,
@@ -97,6 +120,8 @@ def _save(log: UndoLog, plan: WritePlan, replacements: Sequence[Replacement], wo
         token=workspace.random_bytes(4).hex(),
         why=f"{plan.purpose} {plan.source}".strip(),
         facts=_facts(plan),
+        number=order.number,
+        follows=order.follows,
     )
 
 
@@ -112,13 +137,17 @@ def mark_everywhere(entry_id: str, target_key: str, state: UndoState, workspace:
 
 def find_entries(workspace: Workspace, target_key: str) -> list[UndoEntry]:
     """The entries of a target from all places that count, latest first, each once, with the furthest state noted."""
-    found: dict[str, UndoEntry] = {}
     with open_places(workspace) as places:
-        for place in places:
-            for entry in _entries(place, target_key, workspace) if not place.foreign_store else ():
-                known = found.get(entry.id)
-                if known is None or len(entry.states) > len(known.states):
-                    found[entry.id] = entry
+        return _united([place for place in places if not place.foreign_store], target_key, workspace)
+
+
+def _united(places: Sequence[Place], target_key: str, workspace: Workspace) -> list[UndoEntry]:
+    found: dict[str, UndoEntry] = {}
+    for place in places:
+        for entry in _entries(place, target_key, workspace):
+            known = found.get(entry.id)
+            if known is None or len(entry.states) > len(known.states):
+                found[entry.id] = entry
     return [found[entry_id] for entry_id in sorted(found, reverse=True)]
 
 
