@@ -40,8 +40,8 @@ def choose_entry(entries: Sequence[UndoEntry], weigh: Weigh, facts: DeviceFacts,
 
 def entry_to_json(entry: UndoEntry) -> dict[str, object]:
     """An entry as ``undo --list --json`` prints it."""
-    facts = entry.manifest
-    return {"id": entry.id, "state": entry.state.value, "when": facts.when, "why": facts.why, "follows": facts.follows}
+    state, manifest = entry.state.value, entry.manifest
+    return {"id": entry.id, "state": state, "when": manifest.when, "why": manifest.why, "follows": list(entry.follows)}
 
 
 def _fitting(entries: Sequence[UndoEntry], weigh: Weigh, purpose: str) -> list[UndoEntry]:

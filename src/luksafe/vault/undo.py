@@ -47,10 +47,7 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Manifest(Open, frozen=True, kw_only=True):
-    """One write. ``target`` is the key to find it by, ``facts`` whatever identifies the target to a person.
-
-    ``follows``: the entries of this target that were known when it was saved and that no other of them followed.
-    """
+    """One write. ``target`` is the key to find it by, ``facts`` whatever identifies the target to a person."""
 
     format: Format = FORMAT
     id: str
@@ -58,7 +55,6 @@ class Manifest(Open, frozen=True, kw_only=True):
     when: str
     why: str = ""
     ranges: list[Range]
-    follows: list[str] = msgspec.field(default_factory=list)
     facts: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -84,6 +80,12 @@ class UndoEntry:
         return self.manifest.id
 
     @property
+    def follows(self) -> tuple[str, ...]:
+        """The entries of this target that were known when it was saved, without those that another of them follows."""
+        named = self.manifest.facts.get("follows")
+        return tuple(each for each in named if isinstance(each, str)) if isinstance(named, list) else ()
+
+    @property
     def is_undo(self) -> bool:
         """Whether it is itself an undo or a finish: what those began is done by doing them again."""
         return self.manifest.facts.get("purpose") in ("undo", "finish")
@@ -101,7 +103,7 @@ class UndoEntry:
 
 def heads(chosen: Sequence[UndoEntry], known: Sequence[UndoEntry]) -> list[UndoEntry]:
     """Those of ``chosen`` that no other of them follows, be it by way of others of the ``known``."""
-    before = {entry.id: entry.manifest.follows for entry in known}
+    before = {entry.id: entry.follows for entry in known}
     replaced: set[str] = set()
     for entry in chosen:
         seen: set[str] = {entry.id}

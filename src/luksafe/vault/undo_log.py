@@ -50,7 +50,6 @@ class UndoLog:
         why: str = "",
         facts: dict[str, Any] | None = None,
         number: int = 0,
-        follows: Sequence[str] = (),
     ) -> UndoEntry:
         """Keep both contents of all ranges, durably, before the target is written. ``token``: 8 random hex digits.
 
@@ -64,7 +63,6 @@ class UndoLog:
             when=timestamp(now),
             why=why,
             ranges=[range_of(replacement) for replacement in replacements],
-            follows=list(follows),
             facts=facts or {},
         )
         check_manifest(manifest)

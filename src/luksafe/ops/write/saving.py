@@ -119,9 +119,8 @@ def _save(
         now=workspace.now(),
         token=workspace.random_bytes(4).hex(),
         why=f"{plan.purpose} {plan.source}".strip(),
-        facts=_facts(plan),
+        facts=_facts(plan) | ({"follows": list(order.follows)} if order.follows else {}),
         number=order.number,
-        follows=order.follows,
     )
 
 
