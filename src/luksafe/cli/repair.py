@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from luksafe.errors import Refused
 from luksafe.luks.inspection import Inspection
 from luksafe.luks.repair.effort import Effort
 from luksafe.ops.keyslot_health import destroyed_words
+from luksafe.ops.leftovers import LUKS, REMOVE_GPT
 from luksafe.ops.repair import FLAG_HELP, RepairPlan, RepairRequest, plan_repair
 from luksafe.ops.restore import look_again
 from luksafe.ops.write.apply import Applied, apply
@@ -44,6 +46,7 @@ _REDRAW_SECONDS, _LINE_SECONDS, _WORTH_SAYING_SECONDS = 0.2, 60.0, 5.0
     "--from", "sources", multiple=True, metavar="FILE", help="Take what is damaged from this image or backup."
 )
 @click.option("--wipe-signature", "wipe", multiple=True, metavar="NAME", help="Take out this foreign signature.")
+@click.option(REMOVE_GPT, is_flag=True, help="Take out a backup GPT at the end: tools remake the main one of it.")
 @key_options
 @danger_options(FLAG_HELP, "Overwrite this filesystem (ext4, vfat …).")
 def command(
@@ -56,6 +59,7 @@ def command(
     seconds: int | None,
     sources: tuple[str, ...],
     wipe: tuple[str, ...],
+    remove_backup_gpt: bool,
     key: KeyOptions,
     accepted: list[str],
 ) -> int:
@@ -66,7 +70,7 @@ def command(
     """
     workspace = app.workspace()
     passphrase = key.passphrase(device) if key.is_given or keyslot is not None else None
-    request = RepairRequest(take, uuid, passphrase, keyslot, sources, wipe, key.limits)
+    request = RepairRequest(take, uuid, passphrase, keyslot, sources, wipe, remove_backup_gpt, key.limits)
     seconds = seconds or (DEFAULT_SECONDS if keyslot is None else KEYSLOT_SECONDS)
     with _SearchDisplay(app) as display:
         effort = Effort(seconds, display.progress, display.announce)
@@ -108,8 +112,14 @@ def _print_nothing(device: str, planned: RepairPlan) -> None:
         echo(f"{device}: nothing to repair, as far as the header itself can tell")
         echo(f"  if a passphrase is not accepted: luksafe diagnose {device}")
     for name in planned.wipeable:
-        echo(f"  a {name} signature lies in unused bytes; blkid may report it instead of LUKS")
+        if name == LUKS:
+            echo("  a stale second header lies in unused bytes; cryptsetup may put it back over this one")
+        else:
+            echo(f"  a {name} signature lies in unused bytes; blkid may report it instead of LUKS")
         echo(f"  next: luksafe repair {device} --wipe-signature {name}")
+    if planned.backup_gpt:
+        echo(f"  {planned.backup_gpt}")
+        echo(f"  next: luksafe repair {shlex.quote(device)} {REMOVE_GPT}")
 
 
 def _report_plan(app: App, planned: RepairPlan, plan: WritePlan, accepted: list[str]) -> int:

@@ -15,6 +15,7 @@ from luksafe.cli.terminal import echo
 from luksafe.cli.text import human_size
 from luksafe.errors import Refused
 from luksafe.luks.inspection import Inspection
+from luksafe.ops.leftovers import REMOVE_GPT
 from luksafe.ops.restore import look_again, plan
 from luksafe.ops.restore_plan import FLAG_HELP
 from luksafe.ops.write.apply import Applied, apply
@@ -25,14 +26,15 @@ from luksafe.ops.write.plan import WritePlan
 @click.argument("backup")
 @click.argument("device")
 @click.option("--dry-run", is_flag=True, help="Stop after the plan.")
+@click.option(REMOVE_GPT, is_flag=True, help="Take out a backup GPT at the end too: tools remake the main one of it.")
 @danger_options(FLAG_HELP, "Overwrite this foreign signature (ext4, vfat …).")
-def command(app: App, backup: str, device: str, dry_run: bool, accepted: list[str]) -> int:
+def command(app: App, backup: str, device: str, dry_run: bool, remove_backup_gpt: bool, accepted: list[str]) -> int:
     """Write BACKUP (of the vault, or a header file) to DEVICE: plan, confirm, save, write, read back, verify.
 
     What is on the device now is saved in two places first; 'luksafe undo DEVICE' puts it back.
     """
     workspace = app.workspace()
-    planned = plan(workspace, backup, device)
+    planned = plan(workspace, backup, device, remove_backup_gpt=remove_backup_gpt)
     if dry_run:
         app.emit({"plan": planned.to_json()}, lambda: dry_run_lines(app, planned, accepted))
         return Refused.exit_status if planned.dangers_left(accepted) else 0

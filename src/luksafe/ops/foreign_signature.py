@@ -6,11 +6,11 @@ from luksafe.errors import DamagedInput, NotFound, Refused
 from luksafe.luks.areas import regions
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.repair.proposal import Evidence, Patch, PatchedReader, Proposal
+from luksafe.ops.leftovers import LUKS, find_stale_headers
 from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Recognised
 from luksafe.reader import Reader
 
-LUKS = "crypto_LUKS"
 UNUSED_KINDS = ("unused", "inactive-keyslot")
 
 
@@ -23,6 +23,8 @@ def propose_wipe(reader: Reader, name: str) -> Proposal:
     inspection = inspect(reader)
     if inspection.is_refused or any(copy.state != "ok" for copy in inspection.copies):
         raise DamagedInput("the header is damaged; repair it before a signature in it is wiped", hint="luksafe repair")
+    if name == LUKS:
+        return _wipe_stale_headers(reader, inspection)
     matches = recognise(reader)
     found = [match for match in matches if match.name == name]
     if not found:
@@ -40,6 +42,21 @@ def propose_wipe(reader: Reader, name: str) -> Proposal:
     return Proposal("signature-wiped", f"wipe the {name} signature at bytes {where}", why, Evidence.ONLY_VALUE, patches)
 
 
+def _wipe_stale_headers(reader: Reader, inspection: Inspection) -> Proposal:
+    stale = find_stale_headers(reader, inspection, _unused(inspection))
+    if not stale:
+        raise NotFound("there is no stale second header in unused bytes", code="no-signature")
+    where = ", ".join(f"{start}-{end}" for start, end in stale)
+    why = "it belongs to another volume, or to one that was here before; cryptsetup may put it back over this header"
+    patches = tuple(Patch(start, bytes(end - start), "stale second header") for start, end in stale)
+    text = f"wipe a stale LUKS header at bytes {where}"
+    return Proposal("signature-wiped", text, why, Evidence.ONLY_VALUE, patches)
+
+
+def _unused(inspection: Inspection) -> list[tuple[int, int]]:
+    return [(region.start, region.end) for region in regions(inspection) if region.kind in UNUSED_KINDS]
+
+
 def wipeable_signatures(reader: Reader, inspection: Inspection) -> list[str]:
     """The names of foreign signatures that ``propose_wipe`` would take out."""
     if inspection.is_refused or any(copy.state != "ok" for copy in inspection.copies):
@@ -47,7 +64,8 @@ def wipeable_signatures(reader: Reader, inspection: Inspection) -> list[str]:
     matches = [match for match in recognise(reader) if match.name != LUKS]
     names = sorted({match.name for match in matches})
     parts = {name: _unused_parts(inspection, [match for match in matches if match.name == name]) for name in names}
-    return [name for name in names if _takes_out(reader, name, parts[name])]
+    stale = [LUKS] if find_stale_headers(reader, inspection, _unused(inspection)) else []
+    return [*stale, *(name for name in names if _takes_out(reader, name, parts[name]))]
 
 
 def _unused_parts(inspection: Inspection, matches: list[Recognised]) -> tuple[Patch, ...]:
@@ -62,8 +80,15 @@ def _unused_parts(inspection: Inspection, matches: list[Recognised]) -> tuple[Pa
 
 
 def _takes_out(reader: Reader, name: str, patches: tuple[Patch, ...]) -> bool:
-    """Whether nothing of that name is recognised any more, and the header is as good as before."""
+    """Whether nothing of that name is recognised before the data any more, and the header is as good as before.
+
+    A copy further back is no reason to leave the first one: programs go by that.
+    """
     if not patches:
         return False
     after = PatchedReader(reader, patches)
-    return not inspect(after).is_refused and all(match.name != name for match in recognise(after))
+    seen = inspect(after)
+    if seen.header is None or seen.is_refused:
+        return False
+    data_start = seen.header.data_offset or seen.header.areas_end
+    return all(match.name != name or match.offset >= data_start for match in recognise(after))

@@ -13,13 +13,13 @@ from luksafe.crypto.kdf import KdfLimits
 from luksafe.device.identity import DeviceFacts, describe
 from luksafe.device.source import DeviceReader, open_source
 from luksafe.device.usage import find_uses
-from luksafe.errors import DamagedInput, KeyRejected, Refused, UsageError
+from luksafe.errors import DamagedInput, KeyRejected, NotFound, Refused, UsageError
 from luksafe.luks.af import RandomBytes
 from luksafe.luks.inspection import inspect
 from luksafe.luks.luks1.binary_header import HEADER_BYTES
 from luksafe.luks.model import CopyName
 from luksafe.luks.repair.effort import Effort
-from luksafe.luks.repair.proposal import Ground, Outcome, Patch, PatchedReader, Proposal
+from luksafe.luks.repair.proposal import Evidence, Ground, Outcome, Patch, PatchedReader, Proposal
 from luksafe.luks.repair.stitch import Source, stitch
 from luksafe.luks.repair.volume import propose_repair
 from luksafe.luks.unlock import unlock
@@ -28,12 +28,20 @@ from luksafe.ops.foreign_signature import propose_wipe, wipeable_signatures
 from luksafe.ops.interruption import require_no_interruption
 from luksafe.ops.keyslot_health import destroyed_keyslots
 from luksafe.ops.keyslot_repair import repair_keyslot
+from luksafe.ops.leftovers import (
+    LUKS,
+    backup_gpt_patches,
+    gpt_words,
+    leftover_notes,
+    live_backup_gpt,
+    remaining,
+)
 from luksafe.ops.moment import read_moment
 from luksafe.ops.repair_proof import RepairProof, prove_repair
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger, Phase, WritePlan, read_old
 from luksafe.probe.recognise import recognise
-from luksafe.probe.recognised import Kind
+from luksafe.probe.recognised import Kind, Recognised
 from luksafe.reader import Reader
 from luksafe.secret import SecretBytes
 
@@ -51,7 +59,8 @@ _ORDER = ("secondary header", "primary header", LUKS1_PLACE)
 class RepairRequest:
     """What the user asks for. ``take`` chooses a header copy; ``uuid`` replaces a lost one; ``passphrase`` proves;
     ``keyslot`` is searched for the flipped bit that keeps the passphrase from opening it; ``sources`` are files that
-    may have whole what is damaged; ``wipe`` names foreign signatures to take out.
+    may have whole what is damaged; ``wipe`` names foreign signatures to take out, ``remove_backup_gpt`` does so with
+    a partition table at the end of the device.
     """
 
     take: CopyName | None = None
@@ -60,6 +69,7 @@ class RepairRequest:
     keyslot: int | None = None
     sources: tuple[str, ...] = ()
     wipe: tuple[str, ...] = ()
+    remove_backup_gpt: bool = False
     limits: KdfLimits = field(default_factory=KdfLimits)
 
 
@@ -71,6 +81,8 @@ class RepairPlan:
     plan: WritePlan | None
     wipeable: tuple[str, ...] = ()
     """Foreign signatures in unused bytes, which ``--wipe-signature`` takes out."""
+    backup_gpt: str = ""
+    """Words on a live backup GPT at the end of the device, if there is one."""
     proof: RepairProof | None = None
     """What the passphrase that was given proves."""
     destroyed: tuple[int, ...] = ()
@@ -86,6 +98,7 @@ class RepairPlan:
             "left": list(self.outcome.left),
             "helps": list(self.outcome.helps),
             "wipeable_signatures": list(self.wipeable),
+            "backup_gpt": self.backup_gpt,
             "destroyed_keyslots": list(self.destroyed),
             "proof": self.proof.to_json() if self.proof else None,
             "plan": self.plan.to_json() if self.plan else None,
@@ -120,6 +133,8 @@ def plan_repair(workspace: Workspace, device: str, request: RepairRequest, effor
             outcome = replace(outcome, left=(*outcome.left, later))
         elif request.wipe and not outcome.left:
             outcome = replace(outcome, proposals=tuple(propose_wipe(reader, name) for name in request.wipe))
+        if request.remove_backup_gpt:
+            outcome = _without_gpt(reader, outcome)
         if request.keyslot is not None:
             outcome = _with_keyslot(reader, outcome, request, effort)
         proof = None
@@ -129,7 +144,20 @@ def plan_repair(workspace: Workspace, device: str, request: RepairRequest, effor
             return RepairPlan(outcome, make_plan(facts, reader, outcome, proof), proof=proof)
         seen = inspect(reader)
         destroyed = destroyed_keyslots(reader, seen.header) if seen.header else ()
-        return RepairPlan(outcome, None, tuple(wipeable_signatures(reader, seen)), proof, destroyed)
+        gpt = live_backup_gpt(recognise(reader)) if seen.header else None
+        words = gpt_words(facts.path, gpt) if gpt else ""
+        return RepairPlan(outcome, None, tuple(wipeable_signatures(reader, seen)), words, proof, destroyed)
+
+
+def _without_gpt(reader: Reader, outcome: Outcome) -> Outcome:
+    """The outcome, and the removal of the backup partition table. Raises NotFound where there is none."""
+    found = live_backup_gpt(recognise(reader))
+    if found is None:
+        raise NotFound("there is no live backup GPT at the end of the device", code="no-signature")
+    text = f"take out the backup GPT at byte {found.offset}"
+    why = "the volume begins at byte 0: a main table made of it again would overwrite the header"
+    proposal = Proposal("backup-gpt-removed", text, why, Evidence.ONLY_VALUE, backup_gpt_patches(found))
+    return replace(outcome, proposals=(*outcome.proposals, proposal))
 
 
 def _from_sources(reader: Reader, outcome: Outcome, request: RepairRequest, random_bytes: RandomBytes) -> Outcome:
@@ -175,16 +203,23 @@ def make_plan(facts: DeviceFacts, reader: Reader, outcome: Outcome, proof: Repai
     if lost:
         notes.append(f"the key material of keyslot {', '.join(map(str, lost))} is destroyed; no repair brings it back")
     notes += [f"not mended: {text}" for text in outcome.left]
+    phases, signatures = tuple(_phases(reader, outcome.patches)), _foreign(reader)
+    if signatures:
+        notes += leftover_notes(facts.path, remaining(reader, phases), signatures)
     return WritePlan(
         purpose="repair",
         target=facts,
-        phases=tuple(_phases(reader, outcome.patches)),
+        phases=phases,
         dangers=tuple(_dangers(facts, reader, outcome, proof)),
         changes=tuple(f"{proposal.text}: {proposal.why}" for proposal in outcome.proposals),
         notes=tuple(notes),
         source=", ".join(dict.fromkeys(proposal.code for proposal in outcome.proposals)),
         uuid=header.uuid,
     )
+
+
+def _foreign(reader: Reader) -> list[Recognised]:
+    return [found for found in recognise(reader) if found.name != LUKS and found.kind is not Kind.BOOT_CODE]
 
 
 def _require_plain(reader: DeviceReader) -> None:

@@ -28,9 +28,9 @@ from luksafe.probe.recognised import Kind
 Say = Callable[[str], None]
 
 
-def plan(workspace: Workspace, backup: str, device: str) -> WritePlan:
+def plan(workspace: Workspace, backup: str, device: str, *, remove_backup_gpt: bool = False) -> WritePlan:
     """The plan to restore ``backup`` (of the vault, or a header file) to ``device``. Nothing is written."""
-    with open_target(workspace, backup) as source, _look(device) as target:
+    with open_target(workspace, backup) as source, _look(device, remove_backup_gpt) as target:
         require_no_interruption(workspace, target.facts)
         return plan_restore(_source(workspace, source), target)
 
@@ -73,10 +73,10 @@ def _contradicted(workspace: Workspace, target: Target) -> tuple[Contradicted, .
 
 
 @contextmanager
-def _look(device: str) -> Iterator[RestoreTarget]:
+def _look(device: str, remove_backup_gpt: bool) -> Iterator[RestoreTarget]:
     facts = describe(device)
     with open_source(device) as reader:
         moment = read_moment(device, reader)
         foreign = [r for r in recognise(reader) if r.name != "crypto_LUKS" and r.kind is not Kind.BOOT_CODE]
-        packed = container_of(reader)
-        yield RestoreTarget(facts, moment.reader, moment.inspection, find_uses(device), foreign, packed)
+        packed, uses = container_of(reader), find_uses(device)
+        yield RestoreTarget(facts, moment.reader, moment.inspection, uses, foreign, packed, remove_backup_gpt)

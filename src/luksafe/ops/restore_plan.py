@@ -15,8 +15,9 @@ from luksafe.luks.model import Header, Keyslot
 from luksafe.ops.container import container_dangers
 from luksafe.ops.contradiction import Contradicted
 from luksafe.ops.keyslot_health import destroyed_words
+from luksafe.ops.leftovers import gpt_phase, leftover_notes, leftover_phase, live_backup_gpt, remaining
 from luksafe.ops.write.phases import Range, header_phases
-from luksafe.ops.write.plan import Danger, WritePlan
+from luksafe.ops.write.plan import Danger, Phase, WritePlan
 from luksafe.probe.container import Container
 from luksafe.probe.recognised import Recognised
 from luksafe.reader import Reader
@@ -66,6 +67,7 @@ class RestoreTarget:
     uses: Sequence[Use] = ()
     signatures: Sequence[Recognised] = ()
     container: Container | None = None
+    remove_backup_gpt: bool = False
 
 
 def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
@@ -74,16 +76,32 @@ def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
     _require_room(source, target.facts)
     old = target.inspection.header
     changes = compare(old, new, target.reader, source.reader) if old else []
+    phases = tuple(_phases(source, target, new))
     return WritePlan(
         purpose="restore",
         target=target.facts,
-        phases=tuple(header_phases(source.image, source.kept, target.reader, new)),
+        phases=phases,
         dangers=tuple(_dangers(source, target, old, new, changes)),
         changes=tuple(change.text for change in changes),
-        notes=tuple(_notes(source, old, new, changes)),
+        notes=(*_notes(source, old, new, changes), *_notes_on_others(target, phases)),
         source=source.name,
         uuid=new.uuid,
     )
+
+
+def _phases(source: RestoreSource, target: RestoreTarget, new: Header) -> Iterator[Phase]:
+    """The header, then what would be left of others: until the header stands, one of them may be the only way in."""
+    phases = list(header_phases(source.image, source.kept, target.reader, new))
+    yield from phases
+    yield from leftover_phase(target.reader, phases, source.inspection, target.signatures)
+    gpt = live_backup_gpt(target.signatures)
+    if target.remove_backup_gpt and gpt:
+        yield gpt_phase(target.reader, gpt)
+
+
+def _notes_on_others(target: RestoreTarget, phases: Sequence[Phase]) -> Iterator[str]:
+    if target.signatures:
+        yield from leftover_notes(target.facts.path, remaining(target.reader, phases), target.signatures)
 
 
 def _require_room(source: RestoreSource, facts: DeviceFacts) -> None:
@@ -199,4 +217,4 @@ def _notes(source: RestoreSource, old: Header | None, new: Header, changes: Sequ
     if not new.keyslots:
         yield "the backup has no keyslot: afterwards only the volume key itself opens the volume"
     if len(source.kept) > 1:
-        yield "only the ranges that the backup kept are written; the bytes between stay as they are"
+        yield "only the ranges that the backup kept are written; of what lies between, remains of others are zeroed"

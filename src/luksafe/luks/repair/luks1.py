@@ -38,7 +38,7 @@ HELPS_REENCRYPTION = (
 )
 _MOST_MARK_BITS = 4
 """The two marks differ in 15 bits: what is so near to one is not the other."""
-_LEAST_MARKS = 3
+_LEAST_MARKS, _LEAST_NAMES = 3, 2
 _LEAST_SALT_VALUES = 24
 """So many different bytes are in 32 random ones, and seldom in what overwrote them."""
 _USUAL_ITERATIONS = range(1000, 1 << 27)
@@ -48,15 +48,18 @@ _ENTRY_FIELD = {field.name: field for field in KEYSLOT_FIELDS}
 
 
 def is_luks1_like(start: bytes) -> bool:
-    """Whether so much of a LUKS1 header is left that it is one, whatever its magic and version say."""
+    """Whether so much of a LUKS1 header is left that it is one, whatever its magic and version say.
+
+    Keyslot entries are enough: a LUKS2 header has zeros there, and one from before must not be put over them.
+    """
     if len(start) < HEADER_BYTES:
         return False
     header = BinaryHeader.parse(start)
     if header.magic == MAGIC and header.version == 1:
         return True
-    names = (header.cipher_name in CIPHERS) + (header.cipher_mode in MODES) + is_uuid(header.uuid)
-    entries = sum(entry.stripes == STRIPES and _mark(entry.active) is not None for entry in header.keyslots)
-    return names >= 2 and entries >= _LEAST_MARKS
+    return (
+        sum(entry.stripes == STRIPES and _mark(entry.active) is not None for entry in header.keyslots) >= _LEAST_MARKS
+    )
 
 
 def propose(start: bytes, device_bytes: int, uuid: str = "") -> Outcome:
@@ -87,6 +90,9 @@ def _patched(start: bytes, proposals: list[Proposal]) -> bytes:
 
 
 def _mend_start(header: BinaryHeader, device_bytes: int) -> Iterator[Proposal]:
+    names = (header.cipher_name in CIPHERS) + (header.cipher_mode in MODES) + is_uuid(header.uuid)
+    if names < _LEAST_NAMES:
+        return
     why = "cipher, UUID and keyslot entries are those of a LUKS1 header, which has one magic and one version"
     if header.magic != MAGIC:
         yield _field("magic-restored", "put the magic back", why, "magic", MAGIC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from luksafe.luks.af import RandomBytes
@@ -9,7 +10,7 @@ from luksafe.luks.luks2.binary_header import HEADER_SIZES, PRIMARY_MAGIC, SECOND
 from luksafe.luks.luks2.writer import copy_from_other
 from luksafe.luks.model import CopyName
 from luksafe.luks.repair.effort import Effort
-from luksafe.luks.repair.luks2_proof import Content, possible_sizes, prove
+from luksafe.luks.repair.luks2_proof import Content, possible_sizes, prove, stated_uuid
 from luksafe.luks.repair.luks2_search import (
     agreed_content,
     nearby_content,
@@ -26,6 +27,7 @@ Contents = dict[CopyName, Content]
 
 _START_BYTES = 2 * HEADER_SIZES[-1]
 _BLOCK_BYTES = 4096
+_MOST_DAMAGED_LETTERS = 4
 HELPS = (
     "a header backup brings it back: luksafe list, luksafe restore BACKUP DEVICE",
     "while the volume is still mapped, do not close it: luksafe rebuild DEVICE --from-mapping NAME",
@@ -51,6 +53,8 @@ def propose(
     if not raws:
         return Outcome(left=("there is no copy of a LUKS2 header here that anything could be made of",), helps=HELPS)
     usable = {place: content for place, content in contents.items() if content.document is not None}
+    if usable and take is None and (stranger := _stranger(start, raws, usable)):
+        return Outcome(left=(stranger,), helps=HELPS)
     if usable:
         usable |= _others_that_differ(raws, usable, effort)
         if effort.ran_out and take is None:
@@ -136,6 +140,26 @@ def _at_places(start: bytes, size: int) -> Iterator[tuple[CopyName, bytes]]:
         raw = start[number * size : (number + 1) * size]
         if len(raw) == size:
             yield place, raw
+
+
+def _stranger(start: bytes, raws: Raws, usable: Contents) -> str:
+    """Why the one copy that is whole may be of another volume than the damaged one beside it; empty if it is not."""
+    if len(usable) > 1:
+        return ""
+    place, good = next(iter(usable.items()))
+    ours = good.binary.uuid
+    for other in set(raws) - {place}:
+        theirs = stated_uuid(raws[other])
+        if theirs and sum(a != b for a, b in itertools.zip_longest(theirs, ours.lower())) > _MOST_DAMAGED_LETTERS:
+            text = f"the {place} header is of another volume or of an older format: its UUID is {ours}, at the"
+            return f"{text} {other} one stands {theirs} (--take {place} takes it all the same)"
+    if place == "secondary":
+        for size in possible_sizes(start):
+            rival = prove(start[size : 2 * size], "secondary") if len(start) >= 2 * size else None
+            if rival and size != len(good.area) and rival.meaning != good.meaning:
+                text = f"there are second headers of two volumes or formats, at byte {len(good.area)} (UUID {ours})"
+                return f"{text} and at byte {size} (UUID {rival.binary.uuid}), and nothing tells which is in force"
+    return ""
 
 
 def _others_that_differ(raws: Raws, usable: Contents, effort: Effort) -> Contents:

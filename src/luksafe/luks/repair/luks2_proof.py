@@ -29,6 +29,7 @@ MOST_CHECKSUM_BITS = 12
 USUAL_CHECKSUM = "sha256"
 _FIELD = {field.name: field for field in FIELDS}
 _STORED = slice(CHECKSUM_OFFSET, CHECKSUM_OFFSET + CHECKSUM_BYTES)
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _JSON_SIZE = re.compile(rb'"json_size":"(\d{5,7})"')
 
 
@@ -105,6 +106,12 @@ def _variants(raw: bytes, place: CopyName) -> Iterator[tuple[bytes, str]]:
     ):
         for name in checksum_names(raw):
             yield with_fixed_fields(raw, role, name), why
+
+
+def stated_uuid(raw: bytes) -> str:
+    """The UUID that a copy states, in lower case, whatever else of it is damaged; empty where there is none."""
+    text = BinaryHeader.parse(raw).uuid.lower()
+    return text if _UUID.fullmatch(text) else ""
 
 
 def checksum_names(raw: bytes) -> list[str]:

@@ -14,6 +14,7 @@ from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.layout import VolumeLayout
 from luksafe.ops.diagnosis.model import CERTAIN, Culprit, Part, State, Verdict
 from luksafe.ops.diagnosis.remains import key_like_runs
+from luksafe.ops.leftovers import gpt_words, live_backup_gpt
 
 MOST_RANGES = 40
 
@@ -39,6 +40,7 @@ def collect_findings(
     elif verdict is not Verdict.NOT_LUKS:
         yield from _of_remains(facts)
     yield from _of_traces(facts, layout)
+    yield from _of_backup_gpt(facts)
     yield from _of_attempt(facts, parts, contradiction)
 
 
@@ -131,6 +133,13 @@ def _of_traces(facts: Facts, layout: VolumeLayout) -> Iterator[Finding]:
             place = f"byte {trace.volume_offset}" if trace.volume_offset > 0 else f"{-trace.volume_offset} bytes before"
             text = f"a {trace.format} header at byte {trace.offset} belongs to a volume that begins at {place}"
             yield Finding("shifted-header", Severity.WARNING, "device", text, trace.offset, 4096)
+
+
+def _of_backup_gpt(facts: Facts) -> Iterator[Finding]:
+    found = live_backup_gpt(facts.recognised)
+    if found and facts.mended.header is not None and not facts.is_detached:
+        text = gpt_words(facts.device, found)
+        yield Finding("backup-gpt", Severity.WARNING, "device", text, found.offset, found.length)
 
 
 def _of_attempt(facts: Facts, parts: Sequence[Part], contradiction: Contradiction | None) -> Iterator[Finding]:
