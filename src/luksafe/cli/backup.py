@@ -50,7 +50,14 @@ def command(
         try:
             refuse = not allow_damaged
             report = backup_device(
-                app.workspace(), device, header, full=full, again=again, why=why, refuse_damaged=refuse
+                app.workspace(),
+                device,
+                header,
+                full=full,
+                again=again,
+                why=why,
+                refuse_damaged=refuse,
+                is_named=not every,
             )
             reports.append(report)
         except LuksafeError as problem:
@@ -120,11 +127,13 @@ def to_json(report: BackupReport) -> Json:
         "weaknesses": report.weaknesses,
         "open_without_header": report.lost.text if report.lost else None,
         "replaced": [reason.text for reason in report.replaced],
+        "resized": report.resized.text if report.resized else None,
     }
 
 
 def _has_warnings(report: BackupReport) -> bool:
-    if report.lost or report.dangers or report.replaced:
+    is_shrunk = report.resized is not None and report.resized.severity == "critical"
+    if report.lost or report.dangers or report.replaced or is_shrunk:
         return True
     return bool(report.added.problems or report.taken.unreadable or report.inspection.is_refused)
 
@@ -149,6 +158,18 @@ def _lines(report: BackupReport, *, verbose: bool) -> Iterator[str]:
     for start, end in report.taken.unreadable:
         yield f"  unreadable  bytes {start} to {end}"
     yield from missing_copies(added.away, added.problems)
+    yield from _danger_lines(report)
+    if report.lock_note and (verbose or report.lock_note != LUKS1_NOTE):
+        yield f"  note    read without cryptsetup's lock: {report.lock_note}"
+    if good < report.wanted_copies and not added.away and not added.problems:
+        missing = report.wanted_copies - good
+        yield f"  next    luksafe stores add NAME DIR   ({count(missing, 'copy')} missing)"
+    else:
+        yield f"  next    luksafe prove {added.id[:12]} --data {report.device}"
+
+
+def _danger_lines(report: BackupReport) -> Iterator[str]:
+    """What the user should look at first, each with the command that helps."""
     for danger in report.dangers:
         yield f"  DANGER  {danger}"
     for text in report.weaknesses:
@@ -157,16 +178,13 @@ def _lines(report: BackupReport, *, verbose: bool) -> Iterator[str]:
         yield f"  next    luksafe restore {report.opens[:12]} {report.device} --dry-run"
     elif report.dangers:
         yield f"  next    luksafe diagnose {report.device}"
+    if report.resized:
+        is_shrunk = report.resized.severity == "critical"
+        yield f"  {'DANGER ' if is_shrunk else 'note   '} {report.resized.text}"
+        yield from [f"  next    {report.resized.next}"] if is_shrunk else []
     for replaced in report.replaced:
         yield f"  DANGER  {replaced.text}"
         yield f"  next    {replaced.next}"
     if report.lost:
         yield f"  DANGER  {report.lost.text}"
         yield f"  next    {report.lost.header.next}"
-    if report.lock_note and (verbose or report.lock_note != LUKS1_NOTE):
-        yield f"  note    read without cryptsetup's lock: {report.lock_note}"
-    if good < report.wanted_copies and not added.away and not added.problems:
-        missing = report.wanted_copies - good
-        yield f"  next    luksafe stores add NAME DIR   ({count(missing, 'copy')} missing)"
-    else:
-        yield f"  next    luksafe prove {added.id[:12]} --data {report.device}"

@@ -13,12 +13,14 @@ from luksafe.cli.app import App, plain, verb
 from luksafe.cli.packet_lines import packet_lines
 from luksafe.cli.terminal import echo
 from luksafe.cli.text import age_of, dim, good, table
+from luksafe.device.identity import describe
 from luksafe.errors import NotFound
 from luksafe.luks.model import Json
 from luksafe.ops.check import packets_of
 from luksafe.ops.copies import CountedCopies, listed_copies
 from luksafe.ops.record import uuid_of
-from luksafe.ops.target import open_target
+from luksafe.ops.recorded_device import device_backups
+from luksafe.ops.target import Target, open_target
 from luksafe.vault.backup import Backup
 
 if TYPE_CHECKING:
@@ -85,12 +87,27 @@ def _volume(app: App, target: str) -> tuple[str, str]:
         with open_target(workspace, target) as opened:
             verb = "backup" if opened.inspection.header else "diagnose"
             every = "" if opened.inspection.header else "   (all backups: luksafe list)"
-            return uuid_of(opened.inspection), f"{verb} {shlex.quote(target)}{every}"
+            uuid = uuid_of(opened.inspection)
+            return _known_at(app, opened, uuid), f"{verb} {shlex.quote(target)}{every}"
     except NotFound:
         with workspace.open_vault() as vault:
             if any(b.record.uuid.lower() == target.lower() for b in vault.backups(with_forgotten=True)):
                 return target, "backup DEVICE"
         raise
+
+
+def _known_at(app: App, target: Target, uuid: str) -> str:
+    """The UUID; where nothing is kept of it, that of a volume that was kept from this device, whose header is lost."""
+    path = target.data_path or target.header_path
+    with app.workspace().vault_if_readable() as vault:
+        if vault is None or path is None or (uuid and vault.backups(uuid)):
+            return uuid
+        known = device_backups(vault, describe(path))
+    if not known:
+        return uuid
+    backup, tie = known[0]
+    app.say(f"{path}: what is kept of the volume that was here, known by {tie.text}; next: luksafe check {path}")
+    return backup.record.uuid
 
 
 def _active(backup: Backup) -> list[Json]:

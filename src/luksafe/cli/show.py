@@ -14,6 +14,7 @@ from luksafe.cli.terminal import echo, style
 from luksafe.cli.text import bad, count, good, human_size, table
 from luksafe.errors import DamagedInput
 from luksafe.luks.areas import header_area_bytes, regions
+from luksafe.luks.compare import luksmeta_of
 from luksafe.luks.finding import Severity
 from luksafe.luks.model import Header, Keyslot
 from luksafe.luks.tokens import explain_token
@@ -45,6 +46,9 @@ def command(app: App, target: str, header_file: str | None, with_map: bool, raw:
         if with_map:
             layout = regions(inspection)
             described["regions"] = layout
+        described["luksmeta"] = [
+            {"slot": n.slot, "owner": n.owner} for n in luksmeta_of(header, opened.reader).values()
+        ]
         app.emit(described, lambda: _print(app, opened, with_map))
         is_weak = any(finding.severity is Severity.ERROR for finding in weak)
         return EXIT_WARNINGS if inspection.is_refused or is_weak else 0
@@ -95,6 +99,10 @@ def _facts(app: App, target: Target, header: Header) -> list[tuple[str, str]]:
         ("data", _data_words(header)),
         ("header", _header_words(app, target, header)),
     ]
+    rows += [("integrity", words) for words in _integrity_words(header)]
+    notes = luksmeta_of(header, target.reader).values()
+    if notes:
+        rows.append(("luksmeta", ", ".join(note.words for note in notes)))
     if header.subsystem:
         rows.append(("subsystem", header.subsystem))
     if header.config.flags:
@@ -106,6 +114,17 @@ def _facts(app: App, target: Target, header: Header) -> list[tuple[str, str]]:
     if header.is_erased:
         rows.append(("keyslots", "every keyslot is erased: only a backup or the volume key itself opens it"))
     return rows
+
+
+def _integrity_words(header: Header) -> list[str]:
+    """How the data are authenticated, once for each way."""
+    found = [segment.integrity for segment in header.data_segments if segment.integrity]
+    words = []
+    for each in found:
+        journal = [each.get("journal_encryption"), each.get("journal_integrity")]
+        named = ", ".join(str(name) for name in journal if name and name != "none")
+        words.append(f"{each.get('type')} in every sector" + (f", journal: {named}" if named else ""))
+    return list(dict.fromkeys(words))
 
 
 def _data_words(header: Header) -> str:

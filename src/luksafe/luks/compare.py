@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from luksafe.luks.areas import MAX_LUKS1_GAP_BYTES
+from luksafe.luks.luks1.luksmeta import Note, read_luksmeta
 from luksafe.luks.model import Header, Keyslot, Segment
 from luksafe.luks.tokens import explain_token
 from luksafe.reader import Reader
@@ -40,6 +42,7 @@ def compare(
         *_compare_keyslots(old, new, old_reader, new_reader),
         *_compare_tokens(old, new),
         *_compare_settings(old, new),
+        *_compare_luksmeta(old, new, old_reader, new_reader),
     ]
 
 
@@ -217,3 +220,31 @@ def _compare_settings(old: Header, new: Header) -> Iterator[Change]:
         before, after = str(old.config.keyslots_size), str(new.config.keyslots_size)
         text = f"keyslots area of {after} bytes instead of {before}"
         yield Change("keyslots-size-changed", "config.keyslots_size", text, before, after)
+
+
+def luksmeta_of(header: Header, reader: Reader) -> dict[int, Note]:
+    """What clevis and others keep between the keyslots and the data of a LUKS1 volume, by keyslot."""
+    length = min(header.data_offset - header.areas_end, MAX_LUKS1_GAP_BYTES)
+    if header.format != "luks1" or length <= 0:
+        return {}
+    try:
+        return read_luksmeta(reader.read_at(header.offset + header.areas_end, length), header.areas_end)
+    except OSError:
+        return {}
+
+
+def _compare_luksmeta(
+    old: Header, new: Header, old_reader: Reader | None, new_reader: Reader | None
+) -> Iterator[Change]:
+    if old_reader is None or new_reader is None:
+        return
+    before, after = luksmeta_of(old, old_reader), luksmeta_of(new, new_reader)
+    for slot in sorted(before.keys() | after.keys()):
+        ours, theirs = before.get(slot), after.get(slot)
+        where = f"luksmeta.{slot}"
+        if theirs is None and ours is not None:
+            yield Change("luksmeta-lost", where, f"the luksmeta data of {ours.words} are gone", ours.owner)
+        elif ours is None and theirs is not None:
+            yield Change("luksmeta-added", where, f"luksmeta data of {theirs.words} added", "", theirs.owner)
+        elif ours is not None and theirs is not None and ours != theirs:
+            yield Change("luksmeta-changed", where, f"the luksmeta data of {theirs.words} changed", ours.owner)

@@ -15,8 +15,9 @@ from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Header
 from luksafe.luks.weaknesses import weaknesses
 from luksafe.ops.check_lost import unmeant_replacements
+from luksafe.ops.check_reasons import size_reason
 from luksafe.ops.check_report import Reason
-from luksafe.ops.clones import keep_apart, own_lineage, superseded_beside
+from luksafe.ops.clones import keep_apart, note_size, own_lineage, superseded_beside
 from luksafe.ops.contradiction import Contradicted, contradicted_in_vault, find_contradicted, find_witnesses
 from luksafe.ops.copies import CountedCopies, count_copies
 from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
@@ -39,6 +40,7 @@ class BackupReport:
     ``destroyed``: the others whose key material cannot be whole, as it is not random.
     ``opens``: where every keyslot is erased, the backup that stays current as it has some.
     ``replaced``: volumes of which the vault knows that they were on the device, in whose place this header is.
+    ``resized``: the device has another size than when it was last backed up.
     """
 
     device: str
@@ -56,6 +58,7 @@ class BackupReport:
     destroyed: tuple[int, ...] = ()
     replaced: tuple[Reason, ...] = ()
     opens: str = ""
+    resized: Reason | None = None
 
     @property
     def dangers(self) -> list[str]:
@@ -89,9 +92,11 @@ def backup_device(
     again: bool = False,
     why: str = "",
     refuse_damaged: bool = False,
+    is_named: bool = False,
 ) -> BackupReport:
     """Capture a device's header (or its detached one) and store it. Raises DamagedInput when there is none at all.
 
+    With ``is_named`` the user asked for this very device: that it has shrunk is noted then, and told the last time.
     Raises Refused with ``refuse_damaged`` when another backup shows that a keyslot was damaged: this one would be
     current, and pass for good.
     """
@@ -118,6 +123,9 @@ def backup_device(
             added = vault.add(record, taken.image, now=workspace.now(), again=again)
             if added.new:
                 keep_apart(vault, record.uuid, beside, record.created)
+            resized = size_reason(own, facts, str(device))
+            if resized and not added.new and not added.returned and (is_named or resized.code == "device-grown"):
+                note_size(vault, added.id, record, own)
             vault.see_volumes([record.uuid], now=workspace.now())
             replaced = unmeant_replacements(vault, facts, target, str(device))
             return BackupReport(
@@ -135,6 +143,7 @@ def backup_device(
                 damaged=damaged,
                 destroyed=_destroyed(inspection.header, BytesReader(taken.image), damaged),
                 replaced=tuple(replaced),
+                resized=resized,
                 opens=next((b.id for b in vault.current(uuid_of(inspection)) if not b.record.is_erased), ""),
             )
 

@@ -30,6 +30,7 @@ from luksafe.ops.check_reasons import (
     device_reasons,
     drift_reasons,
     lost_header,
+    size_reason,
 )
 from luksafe.ops.check_report import CheckReport, Reason, VolumeCheck, best_proof, is_in_use, rests_on
 from luksafe.ops.clones import own_lineage
@@ -157,6 +158,8 @@ def _judge_kept(
     reasons += damage_reasons(damaged, target, device) if damaged else destroyed_reasons(target, device)
     if not is_erased:  # what the headline says is not to be kept
         reasons += drift_reasons(chosen, damaged, target.words(device))
+    resized = size_reason(own, facts, target.words(device))
+    reasons += [resized] if resized else []
     replaced = [replaced_reason(volume, device, target) for volume in before]
     is_meant = is_in_use([chosen.backup])
     reasons += [] if is_meant else replaced

@@ -12,8 +12,10 @@ from luksafe.ops.contradiction import Contradicted
 from luksafe.ops.interruption import interruption_words
 from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
 from luksafe.ops.mapping_header import open_without_header, opened_apart
+from luksafe.ops.recorded_device import tie_of
 from luksafe.ops.target import Target
 from luksafe.ops.workspace import Workspace
+from luksafe.vault.lineage import OwnLineage
 
 
 def lost_header(device: str) -> Iterator[Reason]:
@@ -99,3 +101,19 @@ def _now_there(target: Target) -> str:
     found = recognise(target.reader)
     names = (f.name for f in found if f.copy == "primary" and f.name != "crypto_LUKS" and f.kind is not Kind.BOOT_CODE)
     return " and ".join(dict.fromkeys(names))
+
+
+def size_reason(own: OwnLineage, facts: DeviceFacts, device: str) -> Reason | None:
+    """That the device has another size than when it was last backed up; None where it has not, or none was noted."""
+    noted = [e.device.size for e in own.latest if e.device.size and tie_of(e.device, facts).is_tied]
+    if not noted or facts.size_bytes in noted:
+        return None
+    before, now = noted[-1], facts.size_bytes
+    text = f"it has {now} bytes, and had {before} when it was last backed up"
+    if now > before:
+        return Reason("device-grown", f"the device has grown: {text}", f"luksafe backup {device}")
+    return Reason(
+        "device-shrunk",
+        f"the device has shrunk: {text}; whatever lay in the last {before - now} bytes is not on it",
+        f"luksafe diagnose {device}",
+    )

@@ -11,7 +11,7 @@ from luksafe.errors import LuksafeError
 from luksafe.ops.recorded_device import tie_of
 from luksafe.ops.roster import header_at
 from luksafe.vault.lineage import Event, OwnLineage
-from luksafe.vault.record import Device, Sighting
+from luksafe.vault.record import Device, Record, Sighting
 from luksafe.vault.vault import Vault
 
 
@@ -61,6 +61,14 @@ def keep_apart(vault: Vault, uuid: str, events: Iterable[Event], when: str) -> N
     """Note that the other devices carry these headers still: what is kept of a clone supersedes nothing of theirs."""
     for event in events:
         vault.add_sighting(uuid, Sighting(id=event.backup, parents=[event.name], when=when, device=event.device))
+
+
+def note_size(vault: Vault, backup_id: str, record: Record, own: OwnLineage) -> None:
+    """Note that the device, of another size now, carries the header that is stored already."""
+    seen = Sighting(
+        id=backup_id, parents=own.lineage.events, when=record.created, host=record.host, device=record.device
+    )
+    vault.add_sighting(record.uuid, seen)
 
 
 def _key(recorded: Device) -> str:

@@ -110,6 +110,9 @@ def prove(
     opened = opened_each[0]
     data_path = data or target.data_path
     shown = DataProof(False, why="no data device was given")
+    if data is None and header.is_detached and data_path == target.header_path:
+        data_path = None
+        shown = DataProof(False, why="it is a detached header: its data are on another device (--data DEVICE)")
     if data_path:
         shown = look_at_data(data_path, header, opened, others=opened_each[1:], header_reader=target.reader)
     backup_id = target.backup.id if target.backup else stored_id(workspace, target)

@@ -42,12 +42,14 @@ def backup_of(event: str) -> str:
 class OwnLineage:
     """The lineage of one device among clones, which have one UUID; ``apart`` are the backups of the others alone.
 
-    Without ``has_own`` nothing was ever kept of this very device, and the lineage is that of the volume.
+    Without ``has_own`` nothing was ever kept of this very device, and the lineage is that of the volume. ``latest`` are
+    the events that the lineage names.
     """
 
     lineage: Lineage
     apart: tuple[Event, ...] = ()
     has_own: bool = True
+    latest: tuple[Event, ...] = ()
 
     @property
     def apart_ids(self) -> frozenset[str]:
@@ -68,10 +70,16 @@ def judge_own(
     apart = tuple(event for event in events if event.backup not in here)
     whole = judge(records, sightings, forgotten)
     if not elsewhere:
-        return OwnLineage(whole)
+        return OwnLineage(whole, latest=_named(events, whole))
     seen = {name: sighting for name, sighting in sightings.items() if name not in elsewhere}
     own = judge(records, seen, {*forgotten, *(event.backup for event in apart)})
-    return OwnLineage(own, apart) if own.current else OwnLineage(whole, apart, has_own=False)
+    if own.current:
+        return OwnLineage(own, apart, latest=_named(events, own))
+    return OwnLineage(whole, apart, has_own=False, latest=_named(events, whole))
+
+
+def _named(events: Iterable[Event], lineage: Lineage) -> tuple[Event, ...]:
+    return tuple(event for event in events if event.name in lineage.events)
 
 
 def judge(records: Collection[Record], sightings: Mapping[str, Sighting], forgotten: Collection[str]) -> Lineage:
