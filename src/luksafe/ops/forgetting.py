@@ -65,6 +65,7 @@ def proven_by_keyslot(backup: Backup) -> bool:
 
 def why_keep_each(vault: Vault, going: Sequence[Backup]) -> dict[str, Keep]:
     """Of the backups that are to go together, those that should stay, by id."""
+    going = [backup for backup in going if backup.tombstone is None]  # of the others the rest may go
     ids = {backup.id for backup in going}
     volumes = {backup.record.uuid: Forgetting(vault, backup.record.uuid) for backup in going}
     found = {backup.id: volumes[backup.record.uuid].why_keep(backup, ids) for backup in going}

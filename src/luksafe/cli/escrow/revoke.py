@@ -6,17 +6,16 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from luksafe.cli.app import EXIT_WARNINGS, App, verb
+from luksafe.cli.app import EXIT_WARNINGS, App, plain, verb
 from luksafe.cli.dangers import damaged_keyslot_option
 from luksafe.cli.escrow.identities import Openers, opener_options
 from luksafe.cli.prompts import confirm
 from luksafe.cli.targets import header_option
 from luksafe.luks.model import Json
 from luksafe.ops.escrow.found import FoundPacket, find_packet
-from luksafe.ops.escrow.revoke import LAST_FLAG, RevokePlan, plan_revoke, revoke, still_opened
+from luksafe.ops.escrow.revoke import LAST_FLAG, RevokePlan, StillOpened, plan_revoke, revoke, still_opened
 from luksafe.ops.escrow.verify import find_device
 from luksafe.ops.target import open_target
-from luksafe.vault.backup import Backup
 
 
 @verb
@@ -64,26 +63,34 @@ def command(
     return EXIT_WARNINGS if still or app.warned else 0
 
 
-def _still(still: Sequence[Backup]) -> Json:
+def _still(still: Sequence[StillOpened]) -> Json:
     return {
         "still_open": [
-            {"id": each.id, "created": each.record.created, "stores": [copy.store for copy in each.copies]}
+            {
+                "id": each.backup.id,
+                "created": each.backup.record.created,
+                "stores": [copy.store for copy in each.backup.copies],
+                "keep": plain(each.keep) if each.keep else None,
+            }
             for each in still
         ]
     }
 
 
-def lines(found: FoundPacket, plan: RevokePlan, still: Sequence[Backup]) -> Iterator[str]:
+def lines(found: FoundPacket, plan: RevokePlan, still: Sequence[StillOpened]) -> Iterator[str]:
     """What was revoked, and what still opens with it."""
     if plan.slot is None:
         yield f"{plan.live.path}: no keyslot opens with it any more"
     else:
         yield f"{plan.live.path}: keyslot {plan.slot} is erased"
-    for backup in still:
-        names = ", ".join(copy.store for copy in backup.copies)
-        yield f"  still opens backup {backup.id[:12]} of {backup.record.created} ({names})"
-    if still:
-        yield f"  next: luksafe forget {' '.join(backup.id[:12] for backup in still)}"
+    for each in still:
+        names = ", ".join(copy.store for copy in each.backup.copies)
+        why = f"; keep it: {each.keep.text}" if each.keep else ""
+        yield f"  still opens backup {each.backup.id[:12]} of {each.backup.record.created} ({names}){why}"
+    needed = next((each.keep.next for each in still if each.keep and each.keep.next), "")
+    free = [each.backup.id[:12] for each in still if each.keep is None]
+    if needed or free:
+        yield f"  next: {needed or 'luksafe forget ' + ' '.join(free)}"
     yield "  a passphrase that leaked is cured only by a new volume key: cryptsetup reencrypt"
     if found.vault_id and found.public:
         yield f"  the packet is of no more use: luksafe forget {found.public.packet_id}"

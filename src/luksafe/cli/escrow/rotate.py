@@ -69,7 +69,7 @@ def command(
         {
             "packets": sealing.hand_out(app, done.kept),
             "revoked": again.to_json(),
-            "still_open": [{"id": each.id, "created": each.record.created} for each in still],
+            "still_open": [{"id": each.backup.id, "created": each.backup.record.created} for each in still],
         },
         lambda: chain(sealing.lines(done.kept), lines(found, again, still)),
     )

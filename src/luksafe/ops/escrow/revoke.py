@@ -13,6 +13,7 @@ from luksafe.ops.backup import backup_target, require_whole_keyslots
 from luksafe.ops.escrow.found import FoundPacket, packets_in_vault
 from luksafe.ops.escrow.keyslots import LiveHeader, kill_keyslot, look_live, remove_token, require_live
 from luksafe.ops.escrow.verify import require_same_volume, try_secret
+from luksafe.ops.forgetting import Keep, why_keep_each
 from luksafe.ops.target import Target
 from luksafe.ops.workspace import Workspace
 from luksafe.vault.backup import Backup
@@ -160,16 +161,25 @@ def revoke(workspace: Workspace, plan: RevokePlan, target: Target, say: Say, *, 
     backup_target(workspace, target, "after a keyslot was revoked")
 
 
-def still_opened(workspace: Workspace, plan: RevokePlan) -> list[Backup]:
+@dataclass(frozen=True, slots=True)
+class StillOpened:
+    """A backup that the revoked passphrase still opens; ``keep``: why it should not be forgotten, None if it may."""
+
+    backup: Backup
+    keep: Keep | None
+
+
+def still_opened(workspace: Workspace, plan: RevokePlan) -> list[StillOpened]:
     """The backups in the vault that the revoked passphrase still opens."""
     if not plan.enrolment:
         return []
     try:
         with workspace.open_vault() as vault:
-            backups = vault.backups(plan.live.header.uuid)
+            backups = [b for b in vault.backups(plan.live.header.uuid) if plan.enrolment in _enrolments(b)]
+            keeps = why_keep_each(vault, backups)
     except NotFound:
         return []
-    return [backup for backup in backups if plan.enrolment in _enrolments(backup)]
+    return [StillOpened(backup, keeps.get(backup.id)) for backup in backups]
 
 
 def _enrolments(backup: Backup) -> set[str]:
