@@ -96,3 +96,23 @@ def test_circles_show_all_that_is_in_them(forgotten: tuple[str, ...]) -> None:
 
 def test_a_circle_does_not_hide_what_is_outside() -> None:
     assert current(record("a", "b"), record("b", "a"), record("z")) == ["a", "b", "z"]
+
+
+def erased(backup_id: str, *parents: str) -> Record:
+    """As a backup taken after ``luksErase``: encrypted data, no keyslot."""
+    return record(backup_id, *parents, parameters={"keyslots": [{"slot": 0, "state": "inactive"}], "digests": [{}]})
+
+
+def test_a_header_without_keyslots_is_never_current_over_one_with_some() -> None:
+    """However it followed: no passphrase opens it."""
+    assert current(record("a"), erased("b", "a")) == ["a"]
+    assert current(record("a"), erased("b", "a"), erased("c", "b")) == ["a"]
+    assert current(record("a"), erased("b", "a"), seen=sighting("b", "a")) == ["a"]
+    assert current(record("a"), erased("b", "a"), record("c", "b")) == ["c"]
+    assert current(record("a"), erased("b", "a"), forgotten=("a",)) == ["b"]
+
+
+def test_a_record_that_does_not_tell_its_keyslots_is_not_taken_for_erased() -> None:
+    """Nor is a volume that was decrypted on purpose: it has no digest."""
+    assert current(record("a"), record("b", "a", parameters={})) == ["b"]
+    assert current(record("a"), record("b", "a", parameters={"keyslots": [], "digests": []})) == ["b"]
