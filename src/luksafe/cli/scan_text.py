@@ -88,6 +88,10 @@ def _next(found: Scanned, target: str) -> Iterator[str]:
         yield "next: a file stored in pieces is whole in its filesystem: mount that read-only and scan the folder"
     elif found.remains:
         yield "next: restore the header to its place from the copy: luksafe import, then luksafe restore"
+    elif not found.volumes and not found.is_folder:
+        # a diagnosis leads here, so this leads elsewhere
+        yield "next: is it the right device? lsblk"
+        yield "  headers that the vault knows: luksafe list"
     else:
         usable = next((v for v in found.volumes if v.is_usable and not v.stale), None)
         if usable and found.is_folder:

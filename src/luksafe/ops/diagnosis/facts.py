@@ -47,7 +47,8 @@ class Facts:
     ``runs`` are the sectors of ``start`` by class; ``footprints`` go with ``recognised``, one each.
     ``device`` is what commands should name, empty for a backup; ``header`` is the detached header that was named.
     ``headers_elsewhere`` are the backups of detached headers that were made with this device: none belongs on it.
-    ``container``: the form in which the bytes of a disk are packed here; ``volumes_elsewhere`` begin at other bytes.
+    ``disk``: of a partition, the disk that it is on. ``container``: the form in which the bytes of a disk are packed
+    here; ``volumes_elsewhere`` begin at other bytes.
     ``data_start`` are bytes from ``data_offset`` of the data, ``data_samples`` pieces from all over them.
     """
 
@@ -74,6 +75,7 @@ class Facts:
     data_size_bytes: int = 0
     data_start: bytes = b""
     data_samples: tuple[bytes, ...] = ()
+    disk: str = ""
     container: Container | None = None
     volumes_elsewhere: tuple[VolumeElsewhere, ...] = ()
 
@@ -117,6 +119,7 @@ def _gather(
         target=target.description,
         device=str(data_path or target.header_path or ""),
         header=_header_name(target) if is_detached else "",
+        disk=device.partition.disk if device and device.partition else "",
         size_bytes=reader.size_bytes,
         start=start,
         unreadable=unreadable,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from luksafe.ops.diagnosis.facts import Facts
@@ -13,6 +14,9 @@ from luksafe.ops.rescue.other_backups import by_other_backups, find_other_backup
 from luksafe.ops.rescue.story import tell
 from luksafe.ops.rescue.vault_ways import by_backups, by_packets
 from luksafe.ops.workspace import Workspace
+
+UUID_RULES = ("uuid-changed", "uuid-damaged")
+"""Rules after which a volume needs a UUID again, and nothing else."""
 
 
 def outlook(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosis, guesses: Sequence[Guess]) -> Outlook:
@@ -86,6 +90,9 @@ def _by_repair(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]
     chance = diagnosis.ways.get(Lead.REPAIR)
     if chance is None:
         return
+    if diagnosis.rule in UUID_RULES and not facts.repair.proposals:
+        yield from _by_uuid(device, diagnosis, chance)
+        return
     if not facts.repair.proposals:
         for side in facts.repair.sides:
             command = ("luksafe", "repair", device, *side.option.split())
@@ -109,6 +116,15 @@ def _by_repair(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]
         writes=True,
     )
     yield Way("repair", "Mend the header from what is left of it", chance, Risk.UNDOABLE, why, (repair, prove(device)))
+
+
+def _by_uuid(device: str, diagnosis: Diagnosis, chance: Chance) -> Iterator[Way]:
+    for line in diagnosis.next:
+        if line.startswith("luksafe repair "):
+            text = "Writes the UUID: shows the plan, asks for YES, saves what is there now, reads back."
+            step = Step(tuple(shlex.split(line)), text, writes=True)
+            why = "it opens as it is; only its UUID is damaged"
+            yield Way("repair", "Set the UUID again", chance, Risk.UNDOABLE, why, (step, prove(device)))
 
 
 def _by_reencryption(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]:

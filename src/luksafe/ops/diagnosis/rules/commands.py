@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
+import uuid
 from collections.abc import Iterator
 
 from luksafe.ops.diagnosis.elsewhere import VolumeElsewhere
@@ -76,10 +78,15 @@ def repair(case: Case) -> Iterator[str]:
 
 
 def repair_uuid(case: Case) -> Iterator[str]:
-    """To set the UUID again, which a backup knows."""
-    known = next((b.uuid for b in case.facts.backups if b.inspection.header), "UUID")
+    """To set the UUID again: the one that a backup knows, else one that is made from the salts of the header."""
+    known = next((b.uuid for b in case.facts.backups if b.inspection.header), _new_uuid(case))
     yield f"luksafe repair {case.place} --uuid {known}"
     yield from resume(case)
+
+
+def _new_uuid(case: Case) -> str:
+    salts = b"".join(digest.salt for digest in case.header.digests.values()) if case.header else b""
+    return str(uuid.UUID(bytes=hashlib.sha256(salts).digest()[:16], version=4))
 
 
 def best_backups(case: Case) -> tuple[KnownBackup, ...]:

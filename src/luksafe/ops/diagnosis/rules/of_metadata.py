@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
+
 from luksafe.luks.finding import Severity
 from luksafe.ops.diagnosis.model import Chance, Lead, Verdict
-from luksafe.ops.diagnosis.rules.commands import bring_back, repair, repair_uuid
+from luksafe.ops.diagnosis.rules.commands import best_backups, bring_back, repair, repair_uuid
 from luksafe.ops.diagnosis.rules.of_keyslots import TABLE_CODES
 from luksafe.ops.diagnosis.rules.rule import AVOID_WRITES, Case, Rule
 from luksafe.ops.diagnosis.rules.words import foreign_words, vault_words
@@ -87,8 +90,52 @@ DEVICE_CUT = Rule(
         " begin. The header may be whole; what is missing are the data: the partition was made smaller, or this is a"
         " copy of the beginning only. No header backup brings them back. Find the whole disk, and search that."
     ),
-    next=lambda case: ("lsblk", f"luksafe show {case.volume}"),
+    next=lambda case: (
+        (f"luksafe scan {shlex.quote(case.facts.disk)} --table",)
+        if case.facts.disk
+        else ("lsblk", f"luksafe show {case.volume}")
+    ),
     ways={Lead.SEARCH: Chance.MAY},
+    avoid=AVOID_WRITES,
+)
+
+
+def _is_header_cut(case: Case) -> bool:
+    header = case.header
+    is_cut = header is not None and header.is_detached and case.facts.size_bytes < header.areas_end
+    return is_cut and not {f.code for f in case.facts.mended.findings} & TABLE_CODES
+
+
+def _whole_copies(case: Case) -> Iterator[str]:
+    """A whole header from the vault in a new file beside the cut one, and the proof that it opens the data."""
+    header = case.header
+    needed = header.areas_end if header else 0
+    whole = [b for b in best_backups(case) if len(b.image) >= needed]
+    place = case.facts.header or case.facts.device or case.facts.target
+    for backup in whole[:1]:
+        if case.facts.header:
+            yield f"luksafe prove {backup.id[:12]} --data {case.device}"
+        yield f"luksafe export {backup.id[:12]} {shlex.quote(f'{place}.whole')}"
+    if not whole:
+        yield from bring_back(case)
+
+
+HEADER_CUT = Rule(
+    code="header-file-cut",
+    verdict=Verdict.NEEDS_BACKUP,
+    seen="a detached header whose file ends before its keyslots do",
+    applies=_is_header_cut,
+    summary=lambda case: (
+        f"the file of the detached header was cut: it has {case.facts.size_bytes} bytes of"
+        f" {case.header.areas_end if case.header else 0}; keyslots behind its end are gone"
+    ),
+    story=lambda case: (
+        f"This is a detached header, and its file was cut: it has {case.facts.size_bytes} bytes of"
+        f" {case.header.areas_end if case.header else 0}. What of its keyslots is behind the end is gone from this"
+        f" file; the data are on another device and not touched by that. {vault_words(case)}"
+    ),
+    next=_whole_copies,
+    ways={Lead.BACKUP: Chance.VERY_LIKELY, Lead.MAPPING: Chance.LIKELY, Lead.PACKET: Chance.LIKELY},
     avoid=AVOID_WRITES,
 )
 REPAIR_FALLS_SHORT = Rule(

@@ -10,6 +10,7 @@ RULES: tuple[Rule, ...] = (
     *of_whole_headers.FIRST,
     *without_header.RULES,
     *of_whole_headers.BEFORE_KEYSLOTS,
+    of_metadata.HEADER_CUT,
     *of_keyslots.RULES,
     *of_metadata.RULES,
     *of_whole_headers.LAST,

@@ -51,21 +51,28 @@ def _is_in_vault(case: Case) -> bool:
 
 def _looks(case: Case) -> str:
     """What the device reads as where the data should be."""
-    facts = case.facts
-    classes = [kind for s in (*facts.data_samples, facts.data_start) if len(s) >= 512 for kind in classify_sectors(s)]
-    is_blank = all(kind in (SectorClass.ZEROS, SectorClass.FF) for kind in classes)
-    return "it reads as zeros throughout" if is_blank else "what is there is not encrypted"
+    return "it reads as zeros throughout" if _is_blank(case.facts) else "what is there is not encrypted"
+
+
+def _is_blank(facts: Facts) -> bool:
+    """Whether nothing was seen but zeros (or 0xff, as some disks give for what was discarded)."""
+    samples = (s for s in (*facts.data_samples, facts.data_start) if len(s) >= 512)
+    classes = {kind for s in samples for kind in classify_sectors(s).tolist()} | {run.kind for run in facts.runs}
+    return classes <= {SectorClass.ZEROS, SectorClass.FF}
 
 
 DATA_GONE = Rule(
     code="data-gone",
     verdict=Verdict.LOST,
     seen=(
-        "no header even after repair; a backup belongs to this volume and was seen to open data, but nothing on the"
-        " device looks encrypted any more"
+        "no header even after repair; a backup belongs to this volume and was seen to open data, but the device reads"
+        " as zeros throughout"
     ),
     applies=lambda case: (
-        _is_in_vault(case) and is_nothing_encrypted(case.facts) and any(b.is_recognised for b in case.facts.backups)
+        _is_in_vault(case)
+        and is_nothing_encrypted(case.facts)
+        and _is_blank(case.facts)
+        and any(b.is_recognised for b in case.facts.backups)
     ),
     summary=lambda case: (
         f"the header is gone and so are the data: {_looks(case)}. The vault has a backup of the header, which brings no"
@@ -84,7 +91,10 @@ DATA_GONE = Rule(
 DATA_NOT_SEEN = Rule(
     code="data-not-seen",
     verdict=Verdict.NEEDS_BACKUP,
-    seen="the same, but the backup was never seen to open data: none may ever have been written",
+    seen=(
+        "a backup belongs to this volume, but nothing on the device looks encrypted: nothing was ever written, or the"
+        " data are overwritten, discarded or decrypted"
+    ),
     applies=lambda case: _is_in_vault(case) and is_nothing_encrypted(case.facts),
     summary=lambda case: (
         f"the header is gone; a backup in the vault brings it back, but no data: {_looks(case)}"
@@ -92,8 +102,8 @@ DATA_NOT_SEEN = Rule(
     ),
     story=lambda case: (
         f"The header is gone. {vault_words(case)} But nothing on the device looks encrypted: {_looks(case)}. Either"
-        " nothing was ever written to the volume, or the data are gone; a header holds the key, and brings no data"
-        " back."
+        " nothing was ever written to the volume, or the data are gone, or it was decrypted on purpose and what is"
+        " there are the data; a header holds the key, and brings no data back."
     ),
     next=bring_back,
     ways={Lead.BACKUP: Chance.MAY, Lead.MAPPING: Chance.MAY, Lead.PACKET: Chance.MAY, Lead.SEARCH: Chance.MAY},
