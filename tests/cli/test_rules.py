@@ -766,6 +766,8 @@ def test_a_whole_volume_elsewhere_comes_before_every_backup(world: World, shift:
     assert not any(line.startswith("luksafe restore") for line in ran["next"])
     rescue = world.run("rescue", path, "--json").json
     assert not any(way["key"].startswith(("restore", "read")) for way in rescue["ways"])
+    (volume,) = world.run("check", path, "--json").json["volumes"]
+    assert not any(reason["next"].startswith("luksafe restore") for reason in volume["reasons"])
 
 
 def test_a_partitioned_disk_names_the_volume_in_it_though_a_backup_has_its_name(world: World) -> None:

@@ -9,13 +9,19 @@ from luksafe.luks.finding import Severity
 from luksafe.ops.check_match import Match
 from luksafe.ops.check_report import Reason
 from luksafe.ops.contradiction import Contradicted
+from luksafe.ops.diagnosis.elsewhere import find_volumes_elsewhere
+from luksafe.ops.diagnosis.traces import find_header_traces
 from luksafe.ops.interruption import interruption_words
 from luksafe.ops.keyslot_health import destroyed_keyslots, destroyed_words
 from luksafe.ops.mapping_header import open_without_header, opened_apart
 from luksafe.ops.recorded_device import tie_of
 from luksafe.ops.target import Target
 from luksafe.ops.workspace import Workspace
+from luksafe.probe.container import recognise_container
+from luksafe.probe.recognise import recognise
 from luksafe.vault.lineage import OwnLineage
+
+TRACED_BYTES = 16 << 20
 
 
 def lost_header(device: str) -> Iterator[Reason]:
@@ -58,7 +64,22 @@ def _no_header(target: Target, device: str, chosen: Match, restorable: str) -> R
     there = f", and {names} is there now" if (names := _now_there(target)) else ""
     text = f"the header on the device is damaged or gone{there}: "
     text += "; ".join(f.text for f in target.inspection.findings)
+    if instead := _instead(target, device):
+        # what a restore would overwrite, and whether one is wanted at all, a diagnosis has to say first
+        return Reason("header-damaged", f"{text}; but {instead}", f"luksafe diagnose {target.words(device)}")
     return Reason("header-damaged", text, f"luksafe restore {restorable} {target.header_place(device)} --dry-run")
+
+
+def _instead(target: Target, device: str) -> str:
+    """Why no header may be missing here at all: the file is a container, or a whole volume begins at another byte."""
+    if target.has_header_apart:
+        return ""
+    container = recognise_container(target.reader)
+    if container is not None:
+        return f"it is {container.text}"
+    traces = tuple(find_header_traces(target.reader.read_at(0, TRACED_BYTES)))
+    volume = next(find_volumes_elsewhere(target.reader, device, traces, recognise(target.reader)), None)
+    return volume.words if volume else ""
 
 
 def damage_reasons(damaged: Sequence[Contradicted], target: Target, device: str) -> Iterator[Reason]:
