@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 
+from fuzz.more_targets import MORE_SEEDS, MORE_TARGETS
 from generators.headers import PASSPHRASE, document_of, luks1_image, luks2_image, with_binary, with_document
 from generators.headers import with_json_area as _sealed
 from vault_samples import record_of
@@ -43,7 +44,7 @@ def look(image: bytes) -> None:
     json.dumps(describe_inspection(seen))
     capture(reader, seen)
     if seen.header:
-        assert compare(seen.header, seen.header) == []
+        assert {change.code for change in compare(seen.header, seen.header)} <= {"parser-stopped"}
 
 
 def inspect_image(data: bytes) -> None:
@@ -123,6 +124,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "cipher": cipher,
     "crypt-table": crypt_table,
     "crypttab": crypttab,
+    **MORE_TARGETS,
 }
 
 _JSON = json.dumps(document_of(LUKS2)).encode()
@@ -147,4 +149,5 @@ SEEDS: dict[str, list[bytes]] = {
         b"0 98304 crypt aes-xts-plain64 :64:logon:cryptsetup:" + UUID.encode() + b"-d0 0 254:0 32768",
     ],
     "crypttab": [b"# a comment\naway /dev/vdd none luks,header=/boot/away.header,keyfile-timeout=5s\n"],
+    **MORE_SEEDS,
 }

@@ -16,6 +16,7 @@ from luksafe.crypto.spec import CipherSpec
 from luksafe.crypto.xts import Xts
 from luksafe.errors import DamagedInput, Unsupported
 from luksafe.secret import SecretBytes
+from luksafe.wall import walled
 
 if TYPE_CHECKING:  # numpy is imported only where it pays
     from luksafe.crypto.bulk import BatchDecryptor
@@ -64,6 +65,7 @@ class SectorCipher(Protocol):
         ...
 
 
+@walled("a cipher")
 def sector_cipher(
     encryption: str, key: SecretBytes, *, sector_size: int = 512, iv_large_sectors: bool = False
 ) -> SectorCipher:

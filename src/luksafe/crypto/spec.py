@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from luksafe.errors import Unsupported
+from luksafe.wall import walled
 
 _CAPI_SIMPLE = re.compile(r"(?P<mode>[a-z0-9]+)\((?P<cipher>[^()]+)\)")
 
@@ -30,6 +31,7 @@ class CipherSpec:
     key_count: int = 1
 
     @classmethod
+    @walled("the name of a cipher")
     def parse(cls, text: str) -> CipherSpec:
         """Read the spelling of a header or a dm-crypt table. Raises Unsupported for what dm-crypt refuses too."""
         if text.startswith("capi:"):

@@ -8,6 +8,7 @@ from typing import Any
 
 from luksafe.luks.finding import Finding, Severity
 from luksafe.luks.model import Json
+from luksafe.wall import ParserStopped, walled
 
 _LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Came in as an escape and goes out as one; the rest of the surrogates stand for foreign bytes."""
@@ -15,6 +16,11 @@ MAX_DEPTH = 32
 """json-c, which cryptsetup reads with, refuses deeper nesting."""
 
 
+def _stopped(why: ParserStopped, _area: bytes, where: str = "json") -> tuple[Json | None, list[Finding]]:
+    return None, [Finding(why.code, Severity.ERROR, where, str(why))]
+
+
+@walled("the JSON of a header", _stopped)
 def decode(area: bytes, where: str = "json") -> tuple[Json | None, list[Finding]]:
     """The JSON object in an area, or None, and what is wrong with the area. Never raises."""
     if area[:1] != b"{":

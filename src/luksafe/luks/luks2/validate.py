@@ -24,6 +24,7 @@ from luksafe.luks.luks2.checks import (
 from luksafe.luks.luks2.validate_keyslots import check_areas, check_keyslot_contents, check_keyslots
 from luksafe.luks.luks2.validate_segments import check_segments, smallest_offset
 from luksafe.luks.model import Json
+from luksafe.wall import ParserStopped, walled
 
 MAX_KEYSLOTS_BYTES = 128 << 20
 _REENCRYPT = re.compile(r"online-reencrypt(-v[0-9]+)?")
@@ -31,6 +32,11 @@ _REENCRYPT = re.compile(r"online-reencrypt(-v[0-9]+)?")
 Check = Callable[[Json], Iterator[Finding]]
 
 
+def _stopped(why: ParserStopped, *_: object) -> list[Finding]:
+    return [Finding(why.code, Severity.ERROR, "json", str(why))]
+
+
+@walled("the objects of a header", _stopped)
 def validate(document: Json, json_size_bytes: int) -> list[Finding]:
     """Everything wrong with a document whose JSON area has ``json_size_bytes``; no error in it means valid."""
     findings: list[Finding] = []

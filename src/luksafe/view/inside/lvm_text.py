@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from luksafe.errors import DamagedInput
+from luksafe.wall import walled
 
 Value = int | float | str | list["Value"]
 Section = dict[str, "Value | Section"]
@@ -22,6 +23,7 @@ _TOKEN = re.compile(
 )
 
 
+@walled("LVM text")
 def parse_lvm_text(text: str) -> Section:
     """The metadata as nested dictionaries. Raises ``DamagedInput`` for anything else."""
     return _Parser(_tokens(text)).section(0)
