@@ -5,6 +5,7 @@ tests/fuzz/plant TARGET COUNT [SEED]
 
 from __future__ import annotations
 
+import logging
 import random
 import struct
 import sys
@@ -31,6 +32,7 @@ FAULTS: tuple[Callable[[], BaseException], ...] = (
     lambda: struct.error("planted"),
     lambda: MemoryError("planted"),
 )
+NOT_THERE = ("behind", "_stopped", "__del__", "<genexpr>")
 JUNK = (b"0", b'"', b"\xff", b"\0", b"{", b"[", b"99999999999999999999", b"\\ud800", b"9" * 5000, b"\xc2\xb2")
 
 
@@ -60,7 +62,7 @@ class Planted:
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
-        if event != "call" or "/luksafe/" not in code.co_filename or code.co_name in ("behind", "__del__", "<genexpr>"):
+        if event != "call" or "/luksafe/" not in code.co_filename or code.co_name in NOT_THERE:
             return
         if code.co_filename == wall.__file__ or not is_beneath_a_wall(frame.f_back):
             return
@@ -92,6 +94,8 @@ def plant(target: Callable[[bytes], None], seeds: list[bytes], count: int, seed:
         with Planted(1 << 60, ValueError()) as counting:
             target(each)
         longest[each] = max(1, counting.calls)
+    own = _OwnFaults()
+    wall.log.addHandler(own)
     for _ in range(count):
         chosen = rng.choice(seeds)
         data, fault = damaged(chosen, rng), rng.choice(FAULTS)()
@@ -102,7 +106,29 @@ def plant(target: Callable[[bytes], None], seeds: list[bytes], count: int, seed:
             pass
         except BaseException as error:
             raise AssertionError(f"{type(fault).__name__} came through with {data[:200]!r}") from error
+        told["faults of our own"] += own.since(fault)
         told["planted" if planted.is_done else "ended before"] += 1
         if planted.is_done:
             told[type(fault).__name__] += 1
+    wall.log.removeHandler(own)
     return told
+
+
+class _OwnFaults(logging.Handler):
+    """What stopped at a wall and was not planted: a fault that the wall hides from the user, not from us."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1]:
+            self._seen.append(record.exc_info[1])
+
+    def since(self, planted: BaseException) -> int:
+        """How many since it was asked last, without those that come from the planted one."""
+        own = [error for error in self._seen if planted not in (error, error.__cause__, error.__context__)]
+        for error in own:
+            print(f"a fault of our own: {error!r}"[:300], flush=True)
+        self._seen.clear()
+        return len(own)

@@ -20,7 +20,9 @@ def test_a_planted_fault_stops_at_the_wall(name):
     assert told["planted"], told
 
 
+@pytest.mark.slow
 @pytest.mark.long
+@pytest.mark.timeout(0)
 @pytest.mark.stops
 @pytest.mark.parametrize("name", TARGETS)
 def test_300000_inputs_with_planted_faults(name):

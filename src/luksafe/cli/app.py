@@ -28,7 +28,7 @@ Parameters = ParamSpec("Parameters")
 
 ROOT_VAULT = Path("/var/lib/luksafe")
 EXIT_DONE, EXIT_WARNINGS, EXIT_NEGATIVE = 0, 3, 10
-_GLOBAL_NAMES = ("vault", "json", "yes", "verbose", "quiet", "no_color")
+_GLOBAL_NAMES = ("vault", "json", "yes", "verbose", "quiet", "no_color", "allow_foreign_vault")
 
 
 @dataclass
@@ -41,6 +41,7 @@ class App:
     verbose: bool = False
     quiet: bool = False
     no_color: bool = False
+    allow_foreign_vault: bool = False
     words: tuple[str, ...] = ()
     """The command line as it was typed, without the name of the program."""
     warned: set[str] = field(default_factory=set)
@@ -88,7 +89,8 @@ class App:
         from luksafe.ops.workspace import Workspace  # `--help` needs none
 
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "luksafe"
-        return Workspace(self.vault_home(), state_folder=state, warn=self.warn_once)
+        allowed = self.allow_foreign_vault
+        return Workspace(self.vault_home(), state_folder=state, warn=self.warn_once, allow_foreign=allowed)
 
     @property
     def is_colored(self) -> bool:
@@ -176,6 +178,7 @@ def global_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("-v", "--verbose", is_flag=True, help="Say more."),
         click.option("-q", "--quiet", is_flag=True, help="Say less."),
         click.option("--no-color", is_flag=True, help="No colours."),
+        click.option("--allow-foreign-vault", is_flag=True, help="As root, use a vault of another user."),
     )
     for option in reversed(options):
         function = option(function)

@@ -20,6 +20,7 @@ from luksafe.cli.text import human_size
 from luksafe.device.identity import describe
 from luksafe.errors import LuksafeError
 from luksafe.ops.escrow.found import read_packet_file
+from luksafe.ops.own_folder import FLAG, make_private_folder
 from luksafe.ops.rescue.first_copy import keep_first_copy
 from luksafe.ops.rescue.journal import Journal, journal_folder, read_journal, write_journal
 from luksafe.ops.rescue.look import Look, look, search
@@ -53,7 +54,7 @@ class Session:
         self._workspace = app.workspace()
         self._console = Console(app)
         target_key = describe(device).target_key
-        self._folder = journal_folder(self._workspace.state_folder, target_key)
+        self._folder = journal_folder(self._workspace.require_own_state(), target_key)
         self._journal = Journal(device, target_key, timestamp(self._workspace.now()))
         self._is_left = False
 
@@ -97,7 +98,7 @@ class Session:
         )
         if self._console.choose("Enter makes the copy, q leaves:", ("", "q")) == "q":
             return False
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self._folder)
         copy = keep_first_copy(self._workspace, self._device, self._folder, seen.header_bytes)
         self._journal.copy_file, self._journal.undo_id = str(copy.file), copy.undo_id
         self._save()
@@ -246,7 +247,8 @@ class Session:
 
     def _vault_options(self) -> Sequence[str]:
         vault = self._app.vault
-        return [] if vault is None or os.environ.get("LUKSAFE_VAULT") == str(vault) else ["--vault", str(vault)]
+        named = [] if vault is None or os.environ.get("LUKSAFE_VAULT") == str(vault) else ["--vault", str(vault)]
+        return [*named, *([FLAG] if self._app.allow_foreign_vault else [])]
 
     def _save(self) -> None:
         write_journal(self._folder, self._journal)

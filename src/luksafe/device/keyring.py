@@ -12,7 +12,7 @@ from luksafe.secret import SecretBytes
 from luksafe.wall import ParserStopped, walled
 
 PROC_KEYS = Path("/proc/keys")
-_LINE = re.compile(r"([0-9a-f]{8}) [^ ]{7} +\d+ +\S+ [0-9a-f]{8} +\d+ +\d+ user +(.*): (\d+)")
+_LINE = re.compile(r"([0-9a-f]{8}) [^ ]{7} +\d+ +\S+ [0-9a-f]{8} +\d+ +\d+ user +(.*): ([0-9]{1,10})")
 _LIBRARY = "libkeyutils.so.1"
 
 

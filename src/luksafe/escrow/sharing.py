@@ -6,8 +6,9 @@ any SLIP-39 tool gives those back, and ``age -d`` takes them (spec/escrow-packet
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations, islice
 from typing import Any
 
 from luksafe.errors import DamagedInput, UsageError
@@ -21,6 +22,7 @@ from luksafe.wall import walled
 
 SECRET_BYTES = 16
 MOST_SHARES = 16
+MOST_TRIALS = 1000
 SET_WORDS = 2  # in SLIP-39 the first two words hold the set's random identifier
 
 
@@ -155,11 +157,37 @@ class ShareCollector:
         """What opens the packet. Raises UsageError when shares are wanted still, DamagedInput when they do not fit."""
         if not self.is_complete:
             raise UsageError(f"{self.wanted} more shares are wanted", hint="give them one by one, in any order")
-        library = slip39()
-        lines = [" ".join(share.words) for share in list(self._shares.values())[: self.threshold]]
-        try:
-            secret = SecretBytes(library.combine_mnemonics(lines))
-        except library.MnemonicError as error:
-            raise DamagedInput(f"the shares do not fit together: {error}", hint="one of them may be forged") from None
+        chosen, secret = self._agreeing()
         with secret:
+            odd = [
+                share.number
+                for share in self._shares.values()
+                if share not in chosen and _combined([*chosen[1:], share]) != secret
+            ]
+            if odd:
+                numbers = " and ".join(map(str, odd))
+                raise DamagedInput(
+                    f"share {numbers} does not fit the others, which fit each other: it is forged or of another secret",
+                    hint=f"leave out share {numbers}; ask its keeper where it comes from",
+                    code="odd-share",
+                )
             return Passphrase(SecretBytes(secret.view.hex().encode()))
+
+    def _agreeing(self) -> tuple[tuple[Share, ...], SecretBytes]:
+        """The first shares that fit each other, as many as are wanted, and their secret. Raises DamagedInput."""
+        for chosen in islice(combinations(self._shares.values(), self.threshold), MOST_TRIALS):
+            if (secret := _combined(chosen)) is not None:
+                return chosen, secret
+        raise DamagedInput(
+            "the shares do not fit together",
+            hint="one of them may be forged: with one more than are wanted, luksafe finds out which",
+        )
+
+
+def _combined(shares: Sequence[Share]) -> SecretBytes | None:
+    """The secret that shares give; None where they do not fit each other."""
+    library = slip39()
+    try:
+        return SecretBytes(library.combine_mnemonics([" ".join(share.words) for share in shares]))
+    except library.MnemonicError:
+        return None

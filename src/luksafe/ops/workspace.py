@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from luksafe import __version__
 from luksafe.errors import LuksafeError, NotFound
+from luksafe.ops.own_folder import require_own
 
 if TYPE_CHECKING:
     from luksafe.vault.vault import Vault
@@ -31,7 +32,7 @@ class Workspace:
     """Where the vault is, what time it is, where random bytes come from, who we are.
 
     ``state_folder`` is the second place for what a write replaces when no store is connected; ``warn`` takes what the
-    user should hear though the operation goes on.
+    user should hear though the operation goes on. ``allow_foreign``: root may use folders of other users.
     """
 
     vault_home: Path
@@ -41,17 +42,24 @@ class Workspace:
     host: str = ""
     tool: str = f"luksafe {__version__}"
     warn: Callable[[str], None] = _say_nothing
+    allow_foreign: bool = False
 
     @property
     def host_name(self) -> str:
         """This host's name."""
         return self.host or os.uname().nodename
 
+    def require_own_state(self) -> Path:
+        """The state folder. Raises Refused where it is another user's and we are root."""
+        require_own(self.state_folder, allowed=self.allow_foreign)
+        return self.state_folder
+
     def open_vault(self, *, create: bool = False) -> Vault:
         """The vault with all its stores, to be closed (``with``). Raises NotFound when there is none yet."""
         from luksafe.device.location import is_local  # costs start-up time, and `show IMAGE` needs no vault
         from luksafe.vault.vault import Vault
 
+        require_own(self.vault_home, self.vault_home / "config.toml", allowed=self.allow_foreign)
         return Vault.open(self.vault_home, random=self.random_bytes, create=create, is_local=is_local, warn=self.warn)
 
     @contextmanager

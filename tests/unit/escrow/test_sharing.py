@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import escrow_samples as samples
 import pytest
@@ -162,3 +163,36 @@ def test_share_file_reads_back() -> None:
 
 def test_repr_hides_the_words() -> None:
     assert WORDS[5] not in repr(SPLIT).replace(SPLIT.public.share_set, "")
+
+
+def forged() -> str:
+    """A share of the same set and place that belongs to another secret."""
+    from shamir_mnemonic.share import Share
+
+    good = Share.from_mnemonic(typed(list(SPLIT.shares[4].words)))
+    return str(replace(good, value=bytes(16)).mnemonic())
+
+
+def test_surplus_shares_are_checked_against_the_others() -> None:
+    collector = ShareCollector()
+    for share in SPLIT.shares:
+        collector.add(typed(list(share.words)))
+    assert collector.passphrase().passphrase.reveal() == SPLIT.recipient.passphrase.reveal()
+    for place in range(4):
+        collector = ShareCollector()
+        texts = [typed(list(share.words)) for share in SPLIT.shares[:3]]
+        texts.insert(place, forged())
+        for text in texts:
+            collector.add(text)
+        with pytest.raises(DamagedInput, match="share 5 does not fit the others") as odd:
+            collector.passphrase()
+        assert "leave out share 5" in odd.value.hint
+
+
+def test_a_forged_share_among_just_enough_is_told() -> None:
+    collector = ShareCollector()
+    for text in (typed(list(SPLIT.shares[0].words)), typed(list(SPLIT.shares[1].words)), forged()):
+        collector.add(text)
+    with pytest.raises(DamagedInput, match="do not fit together") as damaged:
+        collector.passphrase()
+    assert "finds out which" in damaged.value.hint

@@ -13,6 +13,7 @@ import msgspec
 from luksafe.errors import Busy, DamagedInput, LuksafeError
 from luksafe.luks.model import Keyslot
 from luksafe.ops.escrow.keyslots import RECOVERY_TOKEN, LiveHeader, kill_keyslot, look_live, remove_token
+from luksafe.ops.own_folder import make_private_folder
 from luksafe.ops.workspace import Workspace
 
 FOLDER = "escrow"
@@ -130,8 +131,8 @@ def take_back_noted(workspace: Workspace, path: Path) -> None:
 
 def note_folder(workspace: Workspace) -> Path:
     """Where the notes are; made when absent."""
-    folder = workspace.state_folder / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = workspace.require_own_state() / FOLDER
+    make_private_folder(folder)
     return folder
 
 

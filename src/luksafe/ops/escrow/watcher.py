@@ -26,4 +26,4 @@ def watch(workspace: Workspace, path: Path, pipe: int) -> None:
 
 if __name__ == "__main__":
     vault, state, note, pipe = sys.argv[1:]
-    watch(Workspace(Path(vault), state_folder=Path(state)), Path(note), int(pipe))
+    watch(Workspace(Path(vault), state_folder=Path(state), allow_foreign=True), Path(note), int(pipe))

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from luksafe.errors import DamagedInput, StoreError
+from luksafe.ops.own_folder import make_private_folder
 from luksafe.ops.rescue.model import Guess
 from luksafe.wall import walled
 
@@ -77,7 +78,7 @@ def write_journal(folder: Path, journal: Journal) -> None:
     """Replace the journal in one step, synced. Raises StoreError."""
     path, temporary = folder / "journal.json", folder / f".journal.{os.getpid()}"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(fd, "w") as file:
             json.dump({"format": _FORMAT, **asdict(journal)}, file, indent=2)

@@ -10,6 +10,7 @@ from pathlib import Path
 from luksafe.device.identity import DeviceFacts
 from luksafe.device.location import is_stored_on
 from luksafe.errors import Busy, LuksafeError, Refused, StoreError
+from luksafe.ops.own_folder import make_private_folder
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import WritePlan
 from luksafe.vault.folder import Folder
@@ -210,8 +211,12 @@ def _state_folder(workspace: Workspace, *, create: bool) -> Folder | None:
     """The user's state folder; None when there is none, or it cannot be made: then other places must do."""
     try:
         if create:
-            workspace.state_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Folder(workspace.state_folder, workspace.random_bytes) if workspace.state_folder.is_dir() else None
+            make_private_folder(workspace.state_folder)
+        folder = workspace.require_own_state()
+        return Folder(folder, workspace.random_bytes) if folder.is_dir() else None
+    except Refused as error:
+        workspace.warn(f"going on without the state folder: {error} ({error.hint})")
+        return None
     except (OSError, StoreError):
         return None
 
