@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 
+import pexpect
 import pytest
 from generators.headers import UUID, luks2_image, with_binary
 
@@ -171,3 +173,23 @@ def test_an_undo_entry_of_a_write_that_was_interrupted_stays(world, monkeypatch)
     assert ran.json["forgotten"][0]["undo_removed"] == []
     assert len(ran.json["forgotten"][0]["undo_kept"]) == 1
     assert world.run("undo", disk, "--finish", "--yes").status == 0
+
+
+def test_on_a_terminal_the_undo_entries_are_offered(world):
+    disk = world.image()
+    world.run("backup", disk)
+    world.stores()
+    disk.write_bytes(bytes(len(luks2_image())) + bytes(1 << 20))
+    assert world.run("restore", UUID, disk, "--yes").status == 0
+    (backup_id,) = ids(world)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "200"}
+    words = ["-m", "luksafe", "--vault", str(world.vault), "forget", backup_id, "--allow-last"]
+    terminal = pexpect.spawn(sys.executable, words, env=env, encoding="utf-8", timeout=60)
+    terminal.expect("Forget for good[^\r\n]*: ")
+    terminal.sendline("YES")
+    terminal.expect("Remove the undo entries[^\r\n]*: ")
+    terminal.sendline("YES")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert "removed with it: undo entry" in terminal.before
+    assert not [path for path in world.folder.rglob("new-*.bin") if "undo" in path.parts]
