@@ -84,3 +84,16 @@ def test_a_volume_in_reencryption_is_never_safe_and_says_how_far_it_is_and_how_t
     assert world.run("prove", kept, "--key-file", world.key_file).status == 0
     after = world.run("check", formatted, "--json").json["volumes"][0]
     assert after["state"] == "safe", after["reasons"]
+
+
+def test_a_volume_decrypted_on_purpose_is_said_to_be_that_and_nothing_is_to_be_restored(world, formatted):
+    world.run("backup", formatted)
+    world.run("prove", formatted, "--key-file", world.key_file)
+    header = world.folder / "header.img"
+    options = ("--decrypt", "--force-offline-reencrypt", *CHEAP, "--key-file", world.key_file)
+    cryptsetup("reencrypt", *options, "--header", header, formatted)
+    (volume,) = world.run("check", formatted, "--header", header, "--json").json["volumes"]
+    (reason,) = volume["reasons"]
+    assert (reason["code"], reason["severity"]) == ("decrypted", "warning")
+    assert "in the clear" in reason["text"]
+    assert reason["next"] == f"luksafe diagnose {formatted} --header {header}"

@@ -207,6 +207,13 @@ class Header:
         return bool(self.digests) and not any(keyslot.type == "luks2" for keyslot in self.keyslots.values())
 
     @property
+    def is_decrypted(self) -> bool:
+        """Whether a volume was decrypted on purpose: its data lie in the clear, and no key is needed or kept."""
+        if self.is_in_reencryption or self.keyslots or self.digests:
+            return False
+        return bool(self.data_segments) and all(segment.type == "linear" for segment in self.data_segments)
+
+    @property
     def is_in_reencryption(self) -> bool:
         """Whether a reencryption has begun and not ended."""
         return any(name.startswith(("online-reencrypt", "offline-reencrypt")) for name in self.config.requirements)

@@ -14,6 +14,7 @@ from luksafe.luks.model import Header
 from luksafe.ops.check_keys import (
     DeviceInCheck,
     clear_text_reasons,
+    decrypted_reason,
     erased_reason,
     keyslot_reasons,
     proof_reasons,
@@ -133,6 +134,8 @@ def _judge_kept(
     uuid: str,
     before: Sequence[Before],
 ) -> VolumeCheck:
+    if decrypted := tuple(decrypted_reason(DeviceInCheck(device, target))):
+        return VolumeCheck(device, uuid, "at-risk", decrypted)
     vault, live = bench.vault, target.inspection.header
     own = own_lineage(vault, uuid, facts)
     current = [backup for backup in vault.backups(uuid) if backup.id in own.lineage.current]

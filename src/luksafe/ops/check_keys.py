@@ -44,6 +44,17 @@ def erased_reason(device: DeviceInCheck, opens: Backup | None) -> Iterator[Reaso
     yield Reason("erased", text, f"luksafe restore {opens.id[:12]} {place} --dry-run")
 
 
+def decrypted_reason(device: DeviceInCheck) -> Iterator[Reason]:
+    """That the volume was decrypted on purpose: then nothing of what was kept is to be restored."""
+    header = device.target.inspection.header
+    if header is not None and header.is_decrypted:
+        text = (
+            f"it was decrypted on purpose: the data lie in the clear from byte {header.data_offset} on, no passphrase"
+            " is needed any more, and no backup of its header is to be restored"
+        )
+        yield Reason("decrypted", text, f"luksafe diagnose {device.words}", "warning")
+
+
 def clear_text_reasons(device: DeviceInCheck) -> Iterator[Reason]:
     """That a passphrase protects nothing, as the volume key or the data lie in the clear."""
     header = device.target.inspection.header

@@ -58,9 +58,7 @@ LUKS1_REENCRYPTION = Rule(
 
 def is_decrypted(header: Header | None) -> bool:
     """Whether a volume was decrypted on purpose: its data lie in the clear, and no key is needed or kept."""
-    if header is None or header.is_in_reencryption or header.keyslots or header.digests:
-        return False
-    return bool(header.data_segments) and all(segment.type == "linear" for segment in header.data_segments)
+    return header is not None and header.is_decrypted
 
 
 def _clear_words(case: Case) -> str:
