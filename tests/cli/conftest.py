@@ -114,10 +114,10 @@ class World:
         for path in reversed(self._mounted):
             subprocess.run(["umount", "--lazy", path], capture_output=True)
 
-    def stores(self, count: int = 2) -> list[Path]:
+    def stores(self, count: int = 2, *, move_home: bool = True) -> list[Path]:
         """Stores on disks of their own, and the vault moved to one, so that with an image here each is a copy."""
         paths = []
-        if not self._mounted:
+        if move_home and not self._mounted:
             home = self.disk("disk-of-home")
             if self.vault.exists():
                 shutil.copytree(self.vault, home, dirs_exist_ok=True)

@@ -38,7 +38,7 @@ def test_a_packet_is_not_kept_only_on_the_disk_that_it_opens(
     assert (refused.status, refused.json["error"]["code"]) == (14, "on-its-volume")
     assert not list(folder.rglob("*.age"))
     assert world.run(*command, "--output", folder).status == 14
-    world.stores(1)
+    world.stores(1, move_home=False)
     done = world.run(*command)
     assert (done.status, done.json["packets"][0]["uncounted"]) == (3, ["home"])
     elsewhere = world.folder / "stick"
