@@ -56,6 +56,9 @@ def _base64(raw: Json, name: str) -> bytes:
         return b""
 
 
+STRIPES = 4000
+
+
 def _keyslot(number: int, raw: Json) -> Keyslot:
     kdf, af, area = raw.get("kdf"), raw.get("af"), raw.get("area")
     return Keyslot(
@@ -64,7 +67,8 @@ def _keyslot(number: int, raw: Json) -> Keyslot:
         key_size=raw["key_size"],
         priority=_number(raw, "priority", 1),
         kdf=_kdf(kdf) if isinstance(kdf, dict) else None,
-        af=Af(_text(af, "type"), _number(af, "stripes"), _text(af, "hash"), af) if isinstance(af, dict) else None,
+        # cryptsetup uses this number of stripes whatever the JSON says
+        af=Af(_text(af, "type"), STRIPES, _text(af, "hash"), af) if isinstance(af, dict) else None,
         area=_area(area) if isinstance(area, dict) else None,
         raw=raw,
     )

@@ -30,6 +30,7 @@ USUAL_CHECKSUM = "sha256"
 _FIELD = {field.name: field for field in FIELDS}
 _STORED = slice(CHECKSUM_OFFSET, CHECKSUM_OFFSET + CHECKSUM_BYTES)
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_STRIPES = re.compile(rb'("stripes":)\d{4}(?=[,}])')
 _JSON_SIZE = re.compile(rb'"json_size":"(\d{5,7})"')
 
 
@@ -127,8 +128,11 @@ def checksum_names(raw: bytes) -> list[str]:
     return [stated] if stated == stated.lower() else [stated.lower(), stated]
 
 
-def with_fixed_fields(raw: bytes, place: CopyName, algorithm: str) -> bytes:
-    """The area with every byte set that can have one value only: magic, version, sizes, names' padding, zeros."""
+def with_fixed_fields(raw: bytes, place: CopyName, algorithm: str, *, end: int | None = None) -> bytes:
+    """The area with every byte set that can have one value only: magic, version, sizes, names' padding, zeros.
+
+    ``end``: where the zeros behind the JSON text begin; by itself at the first run of them, which may be a hole.
+    """
     out = bytearray(raw)
     offset = 0 if place == "primary" else len(raw)
     _set(out, "magic", PRIMARY_MAGIC if place == "primary" else SECONDARY_MAGIC)
@@ -141,9 +145,14 @@ def with_fixed_fields(raw: bytes, place: CopyName, algorithm: str) -> bytes:
         text = bytes(out[field.offset : field.offset + field.length]).split(b"\0", 1)[0]
         _set(out, name, text.ljust(field.length, b"\0"))
     _zero_outside_fields(out)
-    end = text_end(raw)
+    end = text_end(raw) if end is None else end
     out[end:] = bytes(len(out) - end)
-    return bytes(out)
+    return bytes(out[:BINARY_BYTES]) + with_right_stripes(bytes(out[BINARY_BYTES:]))
+
+
+def with_right_stripes(text: bytes) -> bytes:
+    """The JSON text with the one number of stripes that there is."""
+    return _STRIPES.sub(rb"\g<1>4000", text)
 
 
 def _set(out: bytearray, name: str, value: bytes) -> None:

@@ -21,6 +21,7 @@ from luksafe.luks.repair.luks2_proof import (
     sealed_content,
     text_end,
     with_fixed_fields,
+    with_right_stripes,
 )
 from luksafe.luks.repair.merge import merge
 from luksafe.luks.repair.runs import fill_run
@@ -43,9 +44,7 @@ _MOST_LIKELY_SEQID = 1 << 32
 def search_both(raws: Raws, effort: Effort, *, deep: bool) -> Contents:
     """What merging and small changes make of two copies of which neither proves itself; empty when nothing holds."""
     areas = dict(_searchable(raws))
-    found = _merged(
-        {place: with_fixed_fields(raw, place, checksum_names(raw)[0]) for place, raw in raws.items()}, effort
-    )
+    found = _merged(_unpadded(raws), effort)
     for searches in (_QUICK, _SLOWER, *((_SLOWEST,) if deep else ())):
         if found:
             break
@@ -58,6 +57,11 @@ def search_both(raws: Raws, effort: Effort, *, deep: bool) -> Contents:
         if found and (made := merge(areas[place], next(iter(found.values())).area, effort)):
             found[place] = sealed_content(made, "with parts of the other copy its own checksum holds")
     return {place: content for place, content in found.items() if content.document is not None}
+
+
+def _unpadded(raws: Raws) -> Raws:
+    """The copies with their fixed fields, but with all that stands behind a run of zeros: that may be a hole."""
+    return {place: with_fixed_fields(raw, place, checksum_names(raw)[0], end=len(raw)) for place, raw in raws.items()}
 
 
 def _merged(areas: Raws, effort: Effort) -> Contents:
@@ -135,14 +139,15 @@ def unproven_contents(raws: Raws, random_bytes: RandomBytes | None) -> Contents:
     contents: Contents = {}
     named = _named_binary(raws, random_bytes)
     for place, raw in raws.items():
-        document, _ = read_json(raw)
+        text = with_right_stripes(raw[BINARY_BYTES:])
+        document, _ = read_json(raw[:BINARY_BYTES] + text)
         if document is None or named is None:
             continue
         own = BinaryHeader.parse(with_fixed_fields(raw, place, USUAL_CHECKSUM))
         names = own if _is_uuid(own.uuid) else named
         seqid = names.seqid if 0 < names.seqid < _MOST_LIKELY_SEQID else 1
         own = replace(own, uuid=names.uuid, label=names.label, subsystem=names.subsystem, seqid=seqid)
-        area = seal(own, raw[BINARY_BYTES:])
+        area = seal(own, text)
         contents[place] = sealed_content(area, "its JSON is valid, but no checksum proves it", is_proven=False)
     return contents
 
@@ -153,8 +158,14 @@ def _named_binary(raws: Raws, random_bytes: RandomBytes | None) -> BinaryHeader 
     named = next((binary for binary in binaries if _is_uuid(binary.uuid)), None)
     if named is None and random_bytes is not None:
         fresh = str(uuid.UUID(bytes=random_bytes(16), version=4))
-        return replace(binaries[0], uuid=fresh, label="", subsystem="", seqid=1)
+        kept = next((b for b in binaries if 0 < b.seqid < _MOST_LIKELY_SEQID), None)
+        names = (kept.label, kept.subsystem) if kept and _are_texts(kept.label, kept.subsystem) else ("", "")
+        return replace(kept or binaries[0], uuid=fresh, label=names[0], subsystem=names[1])
     return named
+
+
+def _are_texts(*names: str) -> bool:
+    return all(name.isascii() and name.isprintable() for name in names)
 
 
 def _is_uuid(text: str) -> bool:

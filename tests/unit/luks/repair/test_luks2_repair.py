@@ -278,6 +278,51 @@ def test_a_letter_of_the_hash_name_in_the_other_case_in_both_copies(bit: int) ->
     assert (codes(outcome), after) == (["copy-mended"] * 2, IMAGE)
 
 
+def hole(kind: str, length: int, seed: int) -> bytes:
+    chance = random.Random(seed)
+    text = b"Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor. "
+    return {"zeros": bytes(length), "noise": chance.randbytes(length), "text": (text * (length // 80 + 1))[:length]}[
+        kind
+    ]
+
+
+@pytest.mark.parametrize("length", [16, 100, 300])
+@pytest.mark.parametrize("kinds", [("zeros", "zeros"), ("noise", "noise"), ("text", "text"), ("zeros", "text")])
+def test_holes_in_different_places_of_both_copies_are_merged(kinds: tuple[str, str], length: int) -> None:
+    first, second = BINARY_BYTES + 90, SIZE + BINARY_BYTES + 500
+    damaged = changed(IMAGE, (first, hole(kinds[0], length, 1)), (second, hole(kinds[1], length, 2)))
+    started = time.process_time()
+    outcome, after = repair(damaged)
+    assert time.process_time() - started < 5
+    assert (set(codes(outcome)), after) == ({"copy-mended"}, IMAGE)
+    assert all(proposal.evidence is Evidence.CHECKSUM for proposal in outcome.proposals)
+
+
+def test_many_small_holes_in_both_copies_are_merged() -> None:
+    holes = [(BINARY_BYTES + 40 * n + (SIZE if n % 2 else 0), hole("zeros", 8, n)) for n in range(1, 19)]
+    outcome, after = repair(changed(IMAGE, *holes))
+    assert (set(codes(outcome)), after) == ({"copy-mended"}, IMAGE)
+
+
+def test_there_is_one_number_of_stripes() -> None:
+    image = with_document(IMAGE, lambda d: d["keyslots"].update({"1": d["keyslots"]["0"]}))  # two keyslots: two changes
+    image = with_document(image, lambda d: d["digests"]["0"]["keyslots"].append("1"))
+    image = with_document(image, lambda d: d["keyslots"]["1"]["area"].update(offset="290816"))
+    damaged = image.replace(b'"stripes":4000', b'"stripes":4001')
+    assert damaged.count(b'"stripes":4001') == 4
+    outcome, after = repair(damaged)
+    assert all(proposal.evidence is Evidence.CHECKSUM for proposal in outcome.proposals)
+    assert after == image
+
+
+def test_a_lost_uuid_takes_nothing_else_along() -> None:
+    noise = random.Random(3).randbytes(40)
+    outcome, after = repair(changed(IMAGE, (168, noise), (SIZE + 168, noise)))
+    assert [proposal.evidence for proposal in outcome.proposals] == [Evidence.STRUCTURE] * 2
+    own = {at + start for start in (0, SIZE) for at in (*range(168, 208), *range(448, 512))}
+    assert differing(after) <= own
+
+
 FRESH = {at for start in (0, SIZE) for at in (*range(start + 104, start + 168), *range(start + 448, start + 480))}
 """Salts and checksums: a copy made from the other has its own."""
 
