@@ -32,3 +32,24 @@ def test_echo_is_off_when_the_prompt_appears(world: World) -> None:
     terminal.close()
     assert PASSPHRASE.decode() not in terminal.before
     assert terminal.exitstatus == 0
+
+
+def test_repair_asks_for_the_passphrase_that_proves_a_guess(world: World) -> None:
+    image = bytearray(world.image().read_bytes())
+    image[168:208] = image[16384 + 168 : 16384 + 208] = bytes(range(100, 140))  # the UUID of both copies
+    disk = world.image(data=bytes(image))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = ["-m", "luksafe", "--vault", str(world.vault), "repair", "--time", "5", str(disk)]
+    for answer, status in (("yes", 14), ("YES", 0)):
+        terminal = pexpect.spawn(sys.executable, arguments, env=env, encoding="utf-8", timeout=60)
+        terminal.expect("Passphrase for [^\r\n]*: ")
+        terminal.sendline(PASSPHRASE.decode())
+        terminal.expect("proven: the passphrase opens keyslot 0")
+        terminal.expect("Type YES to go on: ")
+        terminal.sendline(answer)
+        if status:
+            terminal.expect("you typed 'yes', not YES")
+        terminal.expect(pexpect.EOF)
+        terminal.close()
+        assert terminal.exitstatus == status
+    assert disk.read_bytes() != bytes(image)

@@ -19,7 +19,9 @@ def confirm(app: App, question: str, word: str = "YES") -> None:
     hint = "if what is said above is what you want, repeat the command with --yes"
     answer = ask(f"{question} Type {word} to go on: ", hint)
     if answer != word:
-        raise Refused("not confirmed; nothing was written", code="not-confirmed", hint="run it again when you are sure")
+        said = f"you typed {visible(answer)!r}, not {word}" if answer else "you typed nothing"
+        hint = f"to go on it takes {word}, in capitals; run it again when you are sure"
+        raise Refused(f"not confirmed ({said}); nothing was written", code="not-confirmed", hint=hint)
 
 
 def has_terminal() -> bool:

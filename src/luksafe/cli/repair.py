@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -14,7 +15,7 @@ from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
 from luksafe.cli.dangers import danger_options
 from luksafe.cli.keys import KeyOptions, key_options
 from luksafe.cli.plans import dry_run_lines, print_plan
-from luksafe.cli.prompts import confirm
+from luksafe.cli.prompts import confirm, has_terminal
 from luksafe.cli.restore import outcome_to_json
 from luksafe.cli.terminal import REDRAW, echo, shown
 from luksafe.cli.text import human_size
@@ -25,6 +26,7 @@ from luksafe.ops.keyslot_health import destroyed_words
 from luksafe.ops.leftovers import LUKS, REMOVE_GPT
 from luksafe.ops.repair import FLAG_HELP, RepairPlan, RepairRequest, plan_repair
 from luksafe.ops.restore import look_again
+from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.apply import Applied, apply
 from luksafe.ops.write.plan import WritePlan
 
@@ -72,9 +74,11 @@ def command(
     passphrase = key.passphrase(device) if key.is_given or keyslot is not None else None
     request = RepairRequest(take, uuid, passphrase, keyslot, sources, wipe, remove_backup_gpt, key.limits)
     seconds = seconds or (DEFAULT_SECONDS if keyslot is None else KEYSLOT_SECONDS)
-    with _SearchDisplay(app) as display:
-        effort = Effort(seconds, display.progress, display.announce)
-        planned = plan_repair(workspace, device, request, effort)
+    planned = _plan(app, workspace, device, request, seconds)
+    if planned.wants_key(accepted) and not (app.yes or app.json or dry_run) and has_terminal():
+        app.say("the passphrase would prove what is only a guess without it (nothing is written yet)")
+        request = replace(request, passphrase=key.passphrase(device))
+        planned = _plan(app, workspace, device, request, seconds)
     if planned.plan is None:
         return _report_nothing(app, device, planned)
     if dry_run:
@@ -88,6 +92,11 @@ def command(
     result = {**planned.to_json(), "done": True, **outcome_to_json(done, seen)}
     app.emit(result, lambda: _print(device, planned, done, seen))
     return EXIT_WARNINGS if seen.is_refused or planned.outcome.left else 0
+
+
+def _plan(app: App, workspace: Workspace, device: str, request: RepairRequest, seconds: int) -> RepairPlan:
+    with _SearchDisplay(app) as display:
+        return plan_repair(workspace, device, request, Effort(seconds, display.progress, display.announce))
 
 
 def _report_nothing(app: App, device: str, planned: RepairPlan) -> int:

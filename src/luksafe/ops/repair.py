@@ -88,6 +88,11 @@ class RepairPlan:
     destroyed: tuple[int, ...] = ()
     """Where nothing is written: the keyslots whose key material is destroyed, which no repair brings back."""
 
+    def wants_key(self, accepted: Sequence[str] = ()) -> bool:
+        """Whether something is a guess that a passphrase would prove, and none was given."""
+        guesses = [p for p in self.outcome.proposals if not p.evidence.is_proof and p.ground is not Ground.NOTHING]
+        return bool(guesses) and self.proof is None and UNPROVEN_FLAG not in accepted
+
     def to_json(self) -> dict[str, Any]:
         """Proposals, what is left, what helps, and the plan."""
         return {

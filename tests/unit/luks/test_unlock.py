@@ -117,7 +117,6 @@ def test_an_unreadable_area_is_damage():
         (("kdf",), {"type": "scrypt", "salt": "AA=="}, Unsupported),
         (("kdf", "memory"), 1 << 31, Refused),
         (("af", "hash"), "md0", Unsupported),
-        (("af", "stripes"), 1 << 20, DamagedInput),
         (("area", "encryption"), "rot13-xts-plain64", Unsupported),
         (("area", "key_size"), 1 << 20, DamagedInput),
         (("area", "size"), "4096", DamagedInput),
@@ -132,6 +131,12 @@ def test_hostile_or_foreign_parameters_are_named(path, value, error):
 
     with pytest.raises(error):
         open_image(with_document(luks2_image(), change))
+
+
+@pytest.mark.parametrize("stripes", [1, 4001, 1 << 20])
+def test_the_stated_number_of_stripes_is_not_used_as_cryptsetup_does_not(stripes):
+    image = with_document(luks2_image(), lambda document: document["keyslots"]["0"]["af"].update(stripes=stripes))
+    assert open_image(image).keyslot == 0
 
 
 def test_one_keyslot_that_cannot_be_tried_does_not_hide_another():
