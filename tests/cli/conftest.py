@@ -139,6 +139,8 @@ class World:
 def world(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
+    # loop devices that other tests have attached meanwhile carry the same volume
+    monkeypatch.setattr("luksafe.ops.elsewhere.find_luks_devices", list)
     made = World(tmp_path, capsys)
     yield made
     made.unmount()

@@ -196,7 +196,7 @@ def test_a_keyslot_that_only_the_device_has(disk):
 def test_another_volume_key(disk):
     other = disk.world.folder / "other.img"
     disk.format(image=other)
-    dangers = {"other-key": "--allow-other-key"}
+    dangers = {"other-key": "--allow-other-key", "unknown-device": "--allow-unknown-device"}
     disk.is_refused(other, dangers)
     disk.is_accepted(other, dangers)
 
@@ -208,6 +208,7 @@ def test_another_volume(disk):
         "other-uuid": "--allow-other-uuid",
         "other-key": "--allow-other-key",
         "other-sector-size": "--allow-other-sector-size",
+        "unknown-device": "--allow-unknown-device",
     }
     disk.is_refused(other, dangers)
     disk.is_accepted(other, dangers)

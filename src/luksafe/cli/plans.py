@@ -27,7 +27,7 @@ def dry_run_lines(app: App, plan: WritePlan, accepted: Sequence[str]) -> Iterato
     flags = [danger.flag for danger in left]
     if better := list(dict.fromkeys(danger.instead for danger in left if danger.instead)):
         yield from (f"next: {words}" for words in better)
-    elif all(flags):
+    elif all(flags) and not any(danger.destroys for danger in left):
         yield f"next: {_command_that_writes(app.words, flags)}"
 
 
@@ -58,6 +58,6 @@ def _lines(app: App, plan: WritePlan) -> Iterator[str]:
             " (equal already)" if same else ""
         )
     for danger in plan.dangers:
-        flag = f"  [{danger.flag}]" if danger.flag else ""
+        flag = f"  [{danger.flag}]" if danger.flag and not danger.destroys else ""
         yield f"  {bad('DANGER', colored=app.is_colored)}   {danger.text}{flag}"
     yield f"  undo     what is there now is saved in two places first ({count(len(plan.writes), 'range')})"

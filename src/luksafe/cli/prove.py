@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
+from luksafe.cli.escrow.identities import Openers
 from luksafe.cli.keys import KeyOptions, key_options
+from luksafe.cli.proof_keys import packet_openers, proof_key
 from luksafe.cli.show import raise_with_result
 from luksafe.cli.targets import header_option, target_argument
 from luksafe.cli.terminal import echo
@@ -25,8 +27,11 @@ from luksafe.vault.record import NOT_RECOGNISED
 @target_argument
 @header_option
 @click.option("--data", type=click.Path(path_type=Path), help="The device or image that holds the data.")
+@packet_openers
 @key_options
-def command(app: App, target: str, header_file: str | None, data: Path | None, key: KeyOptions) -> int:
+def command(
+    app: App, target: str, header_file: str | None, data: Path | None, key: KeyOptions, openers: Openers
+) -> int:
     """Open TARGET's header with a key, verify the volume key, decrypt the data and recognise what is in them."""
     with open_target(app.workspace(), target, header_file) as opened:
         base: Json = {
@@ -41,7 +46,7 @@ def command(app: App, target: str, header_file: str | None, data: Path | None, k
         if opened.inspection.header is None:
             raise_with_result(opened, base)
         try:
-            report = _prove(app, opened, data, key)
+            report = _prove(app, opened, data, key, openers)
         except LuksafeError as problem:
             problem.result = {**base, **problem.result}
             raise
@@ -54,12 +59,17 @@ def command(app: App, target: str, header_file: str | None, data: Path | None, k
         return EXIT_WARNINGS if worst else 0
 
 
-def _prove(app: App, opened: Target, data: Path | None, key: KeyOptions) -> ProofReport:
-    if key.volume_key_file:
-        with key.volume_key() as volume_key:
-            return prove(app.workspace(), opened, volume_key=volume_key, data=data, limits=key.limits)
-    with key.passphrase(opened.description) as passphrase:
-        return prove(app.workspace(), opened, passphrase=passphrase, keyslot=key.key_slot, data=data, limits=key.limits)
+def _prove(app: App, opened: Target, data: Path | None, key: KeyOptions, openers: Openers) -> ProofReport:
+    with proof_key(app, key, opened.description, openers) as given:
+        return prove(
+            app.workspace(),
+            opened,
+            passphrase=given.passphrase,
+            volume_key=given.volume_key,
+            keyslot=given.keyslot,
+            data=data,
+            limits=given.limits,
+        )
 
 
 def _to_json(report: ProofReport) -> Json:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from luksafe.luks.areas import MAX_LUKS1_GAP_BYTES
 from luksafe.luks.luks1.luksmeta import Note, read_luksmeta
-from luksafe.luks.model import Header, Keyslot, Segment
+from luksafe.luks.model import Digest, Header, Keyslot, Segment
 from luksafe.luks.tokens import explain_token
 from luksafe.reader import Reader
 from luksafe.wall import ParserStopped, walled
@@ -49,13 +49,18 @@ def compare(
 def same_volume_key(old: Header, new: Header) -> bool | None:
     """Whether both hold the same volume key, judged by their digests; None when that does not tell.
 
-    The same digest value and salt mean the same key. Another digest does not prove another key: a header may have been
-    made anew round the same key.
+    The same salt and value mean the same key; the same salt with another value, or another size, another key. What
+    differs in the salt does not tell: a header may have been made anew round the same key.
     """
-    ours, theirs = _key_fingerprint(old), _key_fingerprint(new)
-    if not ours or not theirs:
+    ours, theirs = _key_digest(old), _key_digest(new)
+    if ours is None or theirs is None:
         return None
-    return True if ours == theirs else None if old.format != new.format else False
+    if (ours.salt, ours.digest) == (theirs.salt, theirs.digest):
+        return True
+    if old.volume_key_size and new.volume_key_size and old.volume_key_size != new.volume_key_size:
+        return False
+    made_alike = [(d.salt, d.type, d.hash, d.iterations, len(d.digest)) for d in (ours, theirs)]
+    return False if made_alike[0] == made_alike[1] else None
 
 
 def keyslot_fingerprint(keyslot: Keyslot) -> str:
@@ -81,10 +86,10 @@ def describe_keyslot(keyslot: Keyslot) -> str:
     return f"keyslot {keyslot.id} ({kdf.type}{', ' + kdf.hash if kdf.hash else ''}, {cost})"
 
 
-def _key_fingerprint(header: Header) -> tuple[bytes, bytes] | None:
+def _key_digest(header: Header) -> Digest | None:
     segment = header.default_segment
     digest = header.digest_of_segment(segment.id) if segment else None
-    return (digest.salt, digest.digest) if digest and digest.digest else None
+    return digest if digest and digest.digest else None
 
 
 def _compare_identity(old: Header, new: Header) -> Iterator[Change]:
@@ -102,9 +107,12 @@ def _compare_identity(old: Header, new: Header) -> Iterator[Change]:
 
 
 def _compare_keys(old: Header, new: Header) -> Iterator[Change]:
-    if same_volume_key(old, new) is False:
-        text = "another volume key: the digests differ (reencrypted, formatted again, or another volume)"
-        yield Change("volume-key-changed", "digests", text)
+    is_same = same_volume_key(old, new)
+    if is_same is False:
+        yield Change("volume-key-changed", "digests", "another volume key (formatted again, or another volume)")
+    elif is_same is None and old.format == new.format and _key_digest(old) and _key_digest(new):
+        text = "another digest of the volume key: whether the key is another one too, the header does not tell"
+        yield Change("digest-changed", "digests", text)
     elif _digest_set(old) != _digest_set(new) and old.format == new.format:
         yield Change("digests-changed", "digests", "digests of other keys were added or removed")
 

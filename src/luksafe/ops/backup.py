@@ -118,7 +118,15 @@ def backup_device(
                 _refuse_damaged(damaged, device)
             own = own_lineage(vault, uuid_of(inspection), facts)
             previous = _previous(vault, own.lineage.current)
-            record = make_record(workspace, inspection, taken, facts, own.lineage.events, why)
+            record = make_record(
+                workspace,
+                inspection,
+                taken,
+                facts,
+                own.lineage.events,
+                why,
+                is_detached=_is_detached(target, inspection),
+            )
             beside = superseded_beside(record.uuid, own, facts)
             added = vault.add(record, taken.image, now=workspace.now(), again=again)
             if added.new:
@@ -178,6 +186,12 @@ def backup_target(workspace: Workspace, target: Target, why: str) -> str:
 def _dangers(damaged: Sequence[Contradicted], destroyed: Sequence[int], device: str) -> list[str]:
     words = [found.words(device) for found in damaged]
     return [*words, destroyed_words(destroyed, device)] if destroyed else words
+
+
+def _is_detached(target: Target, inspection: Inspection) -> bool:
+    """Whether the header lies apart from its data: it was named so, or ends before they could begin."""
+    ends_before = inspection.header is not None and target.reader.size_bytes < inspection.header.data_offset
+    return target.has_header_apart or ends_before
 
 
 def _refuse_nothing(inspection: Inspection, lost: OpenWithoutHeader | None) -> None:

@@ -34,6 +34,7 @@ from luksafe.ops.check_reasons import (
     size_reason,
 )
 from luksafe.ops.check_report import CheckReport, Reason, VolumeCheck, best_proof, is_in_use, rests_on
+from luksafe.ops.check_ties import untied_reasons
 from luksafe.ops.clones import own_lineage
 from luksafe.ops.contradiction import find_contradicted, find_witnesses
 from luksafe.ops.copies import good_copies
@@ -163,6 +164,7 @@ def _judge_kept(
         reasons += drift_reasons(chosen, damaged, target.words(device))
     resized = size_reason(own, facts, target.words(device))
     reasons += [resized] if resized else []
+    reasons += untied_reasons(vault, uuid, facts, target.words(device)) if live else ()
     replaced = [replaced_reason(volume, device, target) for volume in before]
     is_meant = is_in_use([chosen.backup])
     reasons += [] if is_meant else replaced

@@ -18,7 +18,9 @@ Severity = Literal["", "warning", "critical"]
 RestsOn = Literal["", "data", "opens"]
 """What a proof showed: that the data were recognised, or only that a key opens the header."""
 
-_WARNINGS = frozenset({"too-few-copies", "unproven", "tpm-only", "header-detached", "split", "absent", "device-grown"})
+_WARNINGS = frozenset(
+    {"too-few-copies", "unproven", "unknown-device", "tpm-only", "header-detached", "split", "absent", "device-grown"}
+)
 
 
 @dataclass(frozen=True, slots=True)

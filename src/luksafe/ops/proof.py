@@ -18,8 +18,8 @@ from luksafe.luks.model import Header
 from luksafe.luks.unlock import Unlocked, open_digests, verify_volume_key
 from luksafe.luks.weaknesses import clear_text_findings
 from luksafe.ops.record import record_device, uuid_of
-from luksafe.ops.same_device import is_known_as_another
 from luksafe.ops.target import Target
+from luksafe.ops.ties import why_another
 from luksafe.ops.unwritten import UNWRITTEN, UNWRITTEN_WORDS, is_unwritten
 from luksafe.ops.workspace import Workspace
 from luksafe.probe.content import recognise_content
@@ -153,7 +153,7 @@ def _why_expected(
     if known:
         return f"the data of this volume were seen to be {known[-1].found} on {known[-1].when[:10]}"
     own = next((backup for backup in backups if backup.id == backup_id), None)
-    if own and data_path and (why := is_known_as_another(own.record.device, describe(data_path))):
+    if own and data_path and (why := why_another(own.record.device, describe(data_path))):
         return f"this is not the device that the backup was made of ({why})"
     return ""
 

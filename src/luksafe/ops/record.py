@@ -21,8 +21,13 @@ def make_record(
     facts: DeviceFacts | None,
     parents: list[str],
     why: str,
+    *,
+    is_detached: bool = False,
 ) -> Record:
-    """The record of a captured header; ``facts`` is None for a header that was imported from a file."""
+    """The record of a captured header; ``facts`` is None for a header that was imported from a file.
+
+    ``is_detached``: it was captured from another file or device than that of its data.
+    """
     header = inspection.header
     return Record(
         uuid=uuid_of(inspection),
@@ -33,7 +38,7 @@ def make_record(
         parents=parents,
         kept=[(start, end - start) for start, end in capture.kept],
         whole=bool(capture.why_whole),
-        parameters=_parameters(header, capture) if header else {"why_whole": capture.why_whole},
+        parameters=_parameters(header, capture, is_detached) if header else {"why_whole": capture.why_whole},
         device=record_device(facts) if facts else Device(),
         host=workspace.host_name,
         why=why,
@@ -59,8 +64,10 @@ def lineage_of(header: Header) -> str:
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-def _parameters(header: Header, capture: Capture) -> Json:
+def _parameters(header: Header, capture: Capture, is_detached: bool) -> Json:
     described = describe_header(header)
+    if is_detached or header.is_detached:
+        described["detached"] = True
     for slot in described["keyslots"]:
         if slot.get("slot") in header.keyslots:
             slot["enrolment"] = keyslot_fingerprint(header.keyslots[slot["slot"]])
@@ -90,7 +97,8 @@ def record_device(facts: DeviceFacts) -> Device:
 def _partition(facts: DeviceFacts) -> Json:
     part = facts.partition
     if part is None:
-        return {"target_key": facts.target_key}
+        inode = {"inode": facts.inode} if facts.inode is not None else {}
+        return {"target_key": facts.target_key, **inode}
     return {
         "target_key": facts.target_key,
         "number": part.number,

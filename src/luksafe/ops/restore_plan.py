@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from luksafe.device.identity import DeviceFacts
 from luksafe.device.usage import Use
 from luksafe.errors import Refused
-from luksafe.luks.compare import Change, compare, describe_keyslot, keyslot_fingerprint, same_volume_key
+from luksafe.luks.compare import Change, compare, describe_keyslot, same_volume_key
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection
-from luksafe.luks.model import Header, Keyslot
+from luksafe.luks.model import Header
 from luksafe.ops.container import container_dangers
 from luksafe.ops.contradiction import Contradicted
+from luksafe.ops.elsewhere import Elsewhere, Part
 from luksafe.ops.keyslot_health import destroyed_words
 from luksafe.ops.leftovers import gpt_phase, leftover_notes, leftover_phase, live_backup_gpt, remaining
+from luksafe.ops.newer import Newer, keyslots_returning, keyslots_vanishing, returning_words
+from luksafe.ops.proof import ProofReport
+from luksafe.ops.restore_dangers import (
+    ANSWERED_BY_DATA,
+    ANSWERED_BY_NAMED_DATA,
+    evidence_notes,
+    evidence_to_json,
+    is_named,
+    newer_dangers,
+    place_dangers,
+)
+from luksafe.ops.ties import Ties
 from luksafe.ops.write.phases import Range, header_phases
 from luksafe.ops.write.plan import Danger, Phase, WritePlan
 from luksafe.probe.container import Container
@@ -25,7 +38,7 @@ from luksafe.reader import Reader
 FLAG_HELP = {
     "--allow-other-uuid": "The device has another UUID than the backup.",
     "--allow-other-format": "LUKS1 over LUKS2 or the reverse.",
-    "--allow-other-key": "The device has another volume key: its data will not be readable with this header.",
+    "--allow-other-key": "Nothing shows that the volume key is that of the device: its data may not be readable.",
     "--allow-other-key-size": "The volume keys differ in size.",
     "--allow-other-cipher": "The ciphers differ.",
     "--allow-other-sector-size": "The encryption sector sizes differ.",
@@ -37,6 +50,10 @@ FLAG_HELP = {
     "--allow-over-data": "The header is a detached one: if the device holds its data, their start is overwritten.",
     "--allow-in-use": "The device is mounted, mapped or otherwise in use.",
     "--allow-smaller": "The device is smaller than the one that was backed up.",
+    "--allow-larger": "The device is larger than the one that was backed up.",
+    "--allow-unknown-device": "Nothing ties the backup to the device: its data may be another's.",
+    "--allow-other-place": "The volume, or others that are alive, stand at another place.",
+    "--allow-noise": "The data on the device make no sense with the key given.",
 }
 """Each danger has a flag of its own; ``--over NAME`` (a foreign signature) is the only one with a value."""
 
@@ -55,11 +72,17 @@ class RestoreSource:
     has_damage: bool = False
     contradicted: tuple[Contradicted, ...] = ()
     backup_id: str = ""
+    is_detached: bool = False
+    newer: Newer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreTarget:
-    """What is known of the device: facts, bytes, its header if any, who uses it, what else is on it."""
+    """What is known of the device: facts, bytes, its header if any, who uses it, what else is on it, and where.
+
+    ``ties`` tie the backup to it; ``parts`` are alive within it; ``elsewhere`` is another device that has the volume;
+    ``proof`` is what came of a key, None where none was given.
+    """
 
     facts: DeviceFacts
     reader: Reader
@@ -68,6 +91,10 @@ class RestoreTarget:
     signatures: Sequence[Recognised] = ()
     container: Container | None = None
     remove_backup_gpt: bool = False
+    ties: Ties = field(default_factory=Ties)
+    parts: Sequence[Part] = ()
+    elsewhere: Elsewhere | None = None
+    proof: ProofReport | None = None
 
 
 def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
@@ -81,12 +108,21 @@ def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
         purpose="restore",
         target=target.facts,
         phases=phases,
-        dangers=tuple(_dangers(source, target, old, new, changes)),
+        dangers=tuple(_unproven(_dangers(source, target, old, new, changes), target.proof)),
         changes=tuple(change.text for change in changes),
-        notes=(*_notes(source, old, new, changes), *_notes_on_others(target, phases)),
+        notes=(*evidence_notes(target), *_notes(source, old, new, changes), *_notes_on_others(target, phases)),
         source=source.name,
         uuid=new.uuid,
+        evidence=evidence_to_json(target),
     )
+
+
+def _unproven(dangers: Iterable[Danger], proof: ProofReport | None) -> Iterator[Danger]:
+    """Without the dangers that a proof by the data answers."""
+    answered: frozenset[str] = frozenset()
+    if proof is not None and proof.data.makes_sense:
+        answered = ANSWERED_BY_DATA | (ANSWERED_BY_NAMED_DATA if is_named(proof) else frozenset())
+    yield from (danger for danger in dangers if danger.code not in answered)
 
 
 def _phases(source: RestoreSource, target: RestoreTarget, new: Header) -> Iterator[Phase]:
@@ -117,54 +153,32 @@ def _require_room(source: RestoreSource, facts: DeviceFacts) -> None:
 def _dangers(
     source: RestoreSource, target: RestoreTarget, old: Header | None, new: Header, changes: Sequence[Change]
 ) -> Iterator[Danger]:
-    yield from _place_dangers(source, target, new)
+    yield from container_dangers(target.container, target.facts.path)
+    yield from place_dangers(source, target, new)
     if source.has_damage:
         faults = "; ".join(f.text for f in source.inspection.all_findings if f.severity is not Severity.INFO)
         yield Danger("damaged-backup", f"the backup itself is damaged: {faults}", "--allow-damaged-backup")
     if source.destroyed_keyslots:
         text = destroyed_words(source.destroyed_keyslots, "the backup")
         yield Danger("destroyed-keyslot", text, "--allow-damaged-backup")
-    for found in source.contradicted:
-        text = f"{found.words('this backup')}; better: luksafe restore {found.backup_id[:12]} {target.facts.path}"
+    for one in source.contradicted:
+        text = f"{one.words('this backup')}; better: luksafe restore {one.backup_id[:12]} {target.facts.path}"
         yield Danger("contradicted-backup", text, "--allow-damaged-backup")
     if new.is_in_reencryption or (old and old.is_in_reencryption):
         where = "device" if old and old.is_in_reencryption else "backup"
         text = f"the {where} is in reencryption: another header would make part of the data unreadable"
         yield Danger("in-reencryption", text, "--allow-reencryption")
-    if old is not None:
-        yield from _header_dangers(old, new, changes)
-
-
-def _place_dangers(source: RestoreSource, target: RestoreTarget, new: Header) -> Iterator[Danger]:
-    yield from container_dangers(target.container, target.facts.path)
-    for use in target.uses:
-        yield Danger("in-use", use.detail, "--allow-in-use")
-    for name in dict.fromkeys(signature.name for signature in target.signatures):
-        text = f"there is {name} on the device, which would be overwritten or left broken"
-        yield Danger("foreign-signature", text, f"--over {name}")
-    size = target.facts.size_bytes
-    has_header = any(copy.state != "missing" for copy in target.inspection.copies)
-    if new.is_detached and size > new.areas_end and not has_header:
-        text = f"the header is a detached one: its data begin at byte {new.data_offset} of their device"
-        text += f", and if that is {target.facts.path}, this overwrites their start"
-        yield Danger("over-data", text, "--allow-over-data", _instead_of_over_data(source, target))
-    needed = max(0 if new.is_detached else source.device_size_bytes, new.areas_end)
-    if size < needed:
-        yield Danger(
-            "smaller-device", f"the device has {size} bytes, the one backed up had {needed}", "--allow-smaller"
-        )
-
-
-def _instead_of_over_data(source: RestoreSource, target: RestoreTarget) -> str:
-    if not source.backup_id:
-        return f"open it with the header where it is: luksafe prove {target.facts.path} --header FILE"
-    return f"luksafe export {source.backup_id[:12]} FILE   (and open it with --header FILE)"
+    found = list(_header_dangers(old, new, changes)) if old is not None else []
+    told = {danger.flag for danger in found}
+    known = newer_dangers(source, target, new) if changes or old is None else ()
+    yield from (*found, *(danger for danger in known if danger.flag not in told))
 
 
 _DANGEROUS_CHANGES = {
     "uuid-changed": ("other-uuid", "--allow-other-uuid"),
     "format-changed": ("other-format", "--allow-other-format"),
     "volume-key-changed": ("other-key", "--allow-other-key"),
+    "digest-changed": ("other-key", "--allow-other-key"),
     "key-size-changed": ("other-key-size", "--allow-other-key-size"),
     "segment-encryption-changed": ("other-cipher", "--allow-other-cipher"),
     "segment-sector-size-changed": ("other-sector-size", "--allow-other-sector-size"),
@@ -178,35 +192,19 @@ def _header_dangers(old: Header, new: Header, changes: Sequence[Change]) -> Iter
         if change.code in _DANGEROUS_CHANGES:
             code, flag = _DANGEROUS_CHANGES[change.code]
             yield Danger(code, f"it would change the device: {change.text}", flag)
+    if not same_volume_key(old, new):
+        return
     returning, vanishing = keyslots_returning(old, new), keyslots_vanishing(old, new)
-    if new.seqid < old.seqid and same_volume_key(old, new):
+    if new.seqid < old.seqid:
         text = f"the backup is older than the device: sequence id {new.seqid} against {old.seqid}"
-        yield Danger("older", text + _returning_words(returning), "--allow-older")
-    elif returning and same_volume_key(old, new):
+        yield Danger("older", text + returning_words(returning), "--allow-older")
+    elif returning:
         yield Danger(
-            "keyslots-return", "the device lacks keyslots of the backup" + _returning_words(returning), "--allow-older"
+            "keyslots-return", "the device lacks keyslots of the backup" + returning_words(returning), "--allow-older"
         )
-    if vanishing and same_volume_key(old, new):
+    if vanishing:
         words = ", ".join(describe_keyslot(k) for k in vanishing)
         yield Danger("keyslots-vanish", f"on the device only, and gone afterwards: {words}", "--allow-lost-keyslots")
-
-
-def _returning_words(returning: Sequence[Keyslot]) -> str:
-    if not returning:
-        return ""
-    slots = ", ".join(str(keyslot.id) for keyslot in returning)
-    return f"; revoked passphrases work again (keyslot {slots})"
-
-
-def keyslots_returning(old: Header, new: Header) -> list[Keyslot]:
-    """Keyslots of the backup that the device does not have any more."""
-    present = {keyslot_fingerprint(k) for k in old.keyslots.values()}
-    return [k for k in new.keyslots.values() if keyslot_fingerprint(k) not in present]
-
-
-def keyslots_vanishing(old: Header, new: Header) -> list[Keyslot]:
-    """Keyslots of the device that the backup does not have."""
-    return keyslots_returning(new, old)
 
 
 def _notes(source: RestoreSource, old: Header | None, new: Header, changes: Sequence[Change]) -> Iterator[str]:

@@ -57,21 +57,3 @@ def compare_recorded(of: str, device: Device, facts: DeviceFacts) -> DeviceMatch
     recorded: dict[str, str | int] = {"size_bytes": device.size, "serial": device.serial}
     recorded |= {key: text for key, text in texts.items() if isinstance(text, str)}
     return compare_device(of, recorded, facts)
-
-
-def is_known_as_another(device: Device, facts: DeviceFacts) -> str:
-    """Why the device at hand is not the recorded one: its identity, its size, or for what has no identity its place.
-
-    Empty where it is, or where the record names none.
-    """
-    match = compare_recorded("the backup", device, facts)
-    if match is None or match.is_same or is_same_place(device, facts):
-        return ""
-    return match.text if match.is_other else f"that was {device.path}"
-
-
-def is_same_place(device: Device, facts: DeviceFacts) -> bool:
-    """Whether a file of the same path, or a device in the same slot, has the recorded size: weak, and often all."""
-    return (
-        bool(device.size) and device.size == facts.size_bytes and facts.target_key == device.partition.get("target_key")
-    )

@@ -15,6 +15,7 @@ from luksafe.reader import BytesReader
 NEVER_CHANGES = frozenset(
     {
         "volume-key-changed",
+        "digest-changed",
         "segment-encryption-changed",
         "segment-offset-changed",
         "key-size-changed",

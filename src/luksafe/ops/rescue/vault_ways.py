@@ -13,6 +13,7 @@ from luksafe.ops.diagnosis.model import Diagnosis, Lead, State, Verdict
 from luksafe.ops.diagnosis.rules.words import TIES
 from luksafe.ops.rescue.model import Chance, Risk, Step, Way, prove
 from luksafe.ops.restore import plan as plan_restore
+from luksafe.ops.restore_dangers import ANSWERED_BY_DATA
 from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import Danger
 
@@ -68,9 +69,14 @@ def _with_header_elsewhere(device: str, backup: KnownBackup) -> Way:
 def _restore_backup(workspace: Workspace, device: str, backup: KnownBackup, chance: Chance) -> Way:
     name = backup.id[:12]
     dangers = _dangers(workspace, name, device)
-    flags = tuple(part for danger in dangers for part in danger.flag.split())
+    # what a passphrase answers is left to it, and a wrong place is never written to
+    mere = [danger for danger in dangers if danger.code not in ANSWERED_BY_DATA and not danger.destroys]
+    flags = tuple(dict.fromkeys(part for danger in mere for part in danger.flag.split()))
     serious = [danger.text for danger in dangers if danger.code not in _HARMLESS]
-    text = "Writes the backup to the device: shows the plan, asks for YES, saves what is there now, reads back."
+    text = (
+        "Writes the backup to the device: offers to try your passphrase on the data first, shows the plan, asks for"
+        " YES, saves what is there now, reads back."
+    )
     if serious:
         text += " THINK TWICE, it says: " + "; ".join(serious) + "."
         chance = max(chance, Chance.MAY)
@@ -94,7 +100,7 @@ def _dangers(workspace: Workspace, backup: str, device: str) -> Sequence[Danger]
         dangers = plan_restore(workspace, backup, device).dangers
     except LuksafeError:
         return ()
-    return tuple({danger.flag: danger for danger in dangers if danger.flag}.values())
+    return tuple(danger for danger in dangers if danger.flag)
 
 
 def _backup_words(backup: KnownBackup) -> str:

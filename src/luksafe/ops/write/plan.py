@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -41,18 +41,23 @@ class Phase:
 class Danger:
     """A reason not to write. ``flag`` is the command line option that accepts it; empty when nothing does.
 
-    ``instead`` says what to do where accepting it is hardly ever right: then no next command names the flag.
+    ``instead`` says what to do where accepting it is hardly ever right: then no next command names the flag. One that
+    ``destroys`` more than the write mends has its flag in the manual only.
     """
 
     code: str
     text: str
     flag: str = ""
     instead: str = ""
+    destroys: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class WritePlan:
-    """Everything about a write to come. ``changes`` and ``notes`` are words for the person who confirms it."""
+    """Everything about a write to come. ``changes`` and ``notes`` are words for the person who confirms it.
+
+    ``evidence``: what ties the source to the target, as ``Ties.to_json`` and the proof by a key have it.
+    """
 
     purpose: Purpose
     target: DeviceFacts
@@ -62,6 +67,7 @@ class WritePlan:
     notes: tuple[str, ...] = ()
     source: str = ""
     uuid: str = ""
+    evidence: Mapping[str, Any] | None = None
 
     @property
     def writes(self) -> tuple[Write, ...]:
@@ -102,6 +108,7 @@ class WritePlan:
             "dangers": [{"code": d.code, "text": d.text, "flag": d.flag} for d in self.dangers],
             "changes": list(self.changes),
             "notes": list(self.notes),
+            **({"evidence": dict(self.evidence)} if self.evidence is not None else {}),
         }
 
 
@@ -120,6 +127,8 @@ def refuse_dangers(dangers: Sequence[Danger], accepted: Sequence[str] = ()) -> N
     better = "; ".join(dict.fromkeys(danger.instead for danger in left if danger.instead))
     wish = f"{better}; to write all the same" if better else "if that is what you want"
     hint = f"{wish}, add {flags}" if flags and not hopeless else "see the plan with --dry-run"
+    if any(danger.destroys for danger in left):
+        hint = better or "is it the right device? see what is on it: lsblk --fs"
     raise Refused("; ".join(danger.text for danger in left), code=left[0].code, hint=hint)
 
 
