@@ -98,6 +98,18 @@ def missing(path: Path) -> None:
         path.unlink()
 
 
+def empty(path: Path) -> None:
+    """Remove it whatever it is; of a place that something is mounted on, what is in it."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    path.chmod(0o700)
+    for inner in path.iterdir():
+        empty(inner)
+    if not path.is_mount():
+        path.rmdir()
+
+
 def a_file(path: Path) -> None:
     missing(path)
     path.write_bytes(b"what is this?\n")
@@ -188,7 +200,7 @@ class Bench:
 
     def _copy(self, source: Path, target: Path) -> None:
         if source.is_dir():
-            shutil.copytree(source, target, symlinks=True)
+            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
         else:
             shutil.copy(source, target)
 
@@ -196,11 +208,7 @@ class Bench:
         """All as in the beginning."""
         for path in self.world.folder.iterdir():
             if path.name in (*self._parts, "second", "moved-away", "exported.img"):
-                if path.is_dir() and not path.is_symlink():
-                    for inner in (path, *path.rglob("*")):
-                        if not inner.is_symlink():
-                            inner.chmod(0o700)
-                missing(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                empty(path)
         for part in self._parts:
             self._copy(self._kept / part, self.world.folder / part)
 
