@@ -179,7 +179,7 @@ class Bench:
         world.image("older.img", OLDER)
         world.image("older2.img", luks2_image(label="older2"))
         world.image("gone.img", luks2_image(label="gone"))
-        world.stores(1)
+        assert world.run("stores", "add", "s0", self.store, "--own").status == 0
         recipient = str(samples.age_identity().to_public())
         for words in (
             "import older.img",
