@@ -756,10 +756,13 @@ def test_what_is_no_luks_is_never_lost(world: World, name: str) -> None:
     assert "destroyed" not in ran["summary"]
 
 
-@pytest.mark.parametrize("shift", [512, 4096, 1 << 20, (1 << 20) + 512, -512])
-def test_a_whole_volume_elsewhere_comes_before_every_backup(world: World, shift: int) -> None:
+SHIFTS = (512, 4096, 1 << 20, (1 << 20) + 512, -512)
+
+
+@pytest.mark.parametrize(("luks", "shift"), [*((LUKS2, n) for n in SHIFTS), (LUKS1, 512), (LUKS1, 1 << 20)])
+def test_a_whole_volume_elsewhere_comes_before_every_backup(world: World, luks: bytes, shift: int) -> None:
     """Copied with an offset, through a bridge with other sectors, or its table is lost."""
-    path = backed_up(world, LUKS2, lambda data: bytes(shift) + data if shift > 0 else data[-shift:])
+    path = backed_up(world, luks, lambda data: bytes(shift) + data if shift > 0 else data[-shift:])
     ran = world.run("diagnose", path, "--json").json
     assert (ran["verdict"], ran["rule"]) == ("not-luks", "volume-elsewhere")
     assert (f"byte {shift} " if shift > 0 else f"{-shift} bytes before") in ran["summary"]

@@ -10,6 +10,7 @@ from luksafe.errors import LuksafeError
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.key_material import SECTOR_BYTES, material_sectors, may_be_material
 from luksafe.ops.contradiction import Witness, find_contradicted, proven_keyslots
+from luksafe.ops.diagnosis.traces import find_header_traces
 from luksafe.ops.recorded_device import backups_of_device
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader
@@ -91,7 +92,10 @@ def find_known_backups(
     In the order of what opens, then of what is current: those without keyslots, and those that a proven one
     contradicts, come last. ``itself`` is the backup being diagnosed, which proves nothing about itself.
     """
-    uuids = {copy.uuid.lower() for i in inspections for copy in i.copies if copy.uuid}
+    # a secondary is looked for at nine offsets, and at each of them another volume may begin
+    elsewhere = {trace.offset for trace in find_header_traces(start) if trace.volume_offset}
+    copies = [copy for i in inspections for copy in i.copies if copy.offset not in elsewhere]
+    uuids = {copy.uuid.lower() for copy in copies if copy.uuid}
     try:
         with workspace.vault_if_readable() as vault:
             found = list(_find(vault, start, uuids, device, itself.id if itself else "")) if vault else []
