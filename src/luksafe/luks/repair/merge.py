@@ -33,7 +33,7 @@ def merge(own: bytes, other: bytes, effort: Effort) -> bytes | None:
             continue
         tried.add(groups)
         for made in _combinations(own, other, groups, effort):
-            if checksum_distance(made) <= MOST_CHECKSUM_BITS:
+            if made != own and checksum_distance(made) <= MOST_CHECKSUM_BITS:
                 return made
     return None
 
