@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 
+import escrow_samples as samples
+import pexpect
 import pytest
-from generators.headers import luks2_image, with_binary, with_document
+from generators.headers import encrypted, luks2_image, with_binary, with_document
 
 EVIL = "\x1b[2J\x1b]0;x\x07\r\nTYPE YES\u202e\u2028\x9b31m\u2066\x7f\u200b"
 SURROGATE = "a\udcff\ud800"
@@ -148,3 +153,52 @@ def test_colours_of_ours_pass_and_no_other(monkeypatch):
     out = io.StringIO()
     Screened(out).write(style("good", fg="green") + "\x1b[32mevil\x1b[0m\n")
     assert out.getvalue() == "\x1b[32mgood\x1b[0m\\x1b[32mevil\\x1b[0m\n"
+
+
+def test_no_verb_passes_on_what_a_certificate_says(world):
+    disk = world.image()
+    certificate = world.folder / "officer.pem"
+    certificate.write_bytes(samples.pem(samples.certificate(samples.rsa_key(), EVIL[:40])))
+    saved = world.run("escrow", "save", disk, "--recipient", certificate, "--key-file", world.key_file)
+    assert harmless(saved).status in (0, 3), saved.err
+    for words in (("escrow", "show", disk), ("list",), ("check", disk), ("diagnose", disk)):
+        harmless(world.run(*words))
+
+
+@pytest.mark.skipif(not shutil.which("mkfs.ext4"), reason="mkfs.ext4 is not installed")
+def test_no_verb_passes_on_what_a_filesystem_says(world):
+    plain = world.folder / "plain"
+    subprocess.run(["mkfs.ext4", "-q", "-O", "^metadata_csum", "-L", "LABELLABEL", plain, "8M"], check=True)
+    evil = "\x1b[2Ja\u202e\nb".encode()
+    data = plain.read_bytes().replace(b"LABELLABEL", evil.ljust(10, b"x")[:10])
+    disk = world.image("disk.img", luks2_image() + encrypted(data))
+    assert disk.read_bytes().count(b"LABEL") == 0
+    key = ("--key-file", world.key_file)
+    for words in (("prove", disk, *key), ("ls", disk, *key), ("diagnose", disk)):
+        harmless(world.run(*words))
+    harmless(world.run("scan", world.image("bare.img", data)))
+
+
+@pytest.mark.parametrize("text", TEXTS[:2], ids=["escape", "surrogate"])
+def test_the_plan_that_asks_for_yes_is_harmless_on_a_terminal(world, text):
+    disk = world.image("disk.img", hostile_luks2(text))
+    world.run("backup", disk)
+    backup = world.run("list", "--json").json["backups"][0]["id"]
+    with disk.open("r+b") as file:
+        file.write(bytes(4096))
+    command = ["-m", "luksafe", "--no-color", "--vault", str(world.vault), "restore", backup, str(disk)]
+    talk = pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=60, dimensions=(60, 200))
+    talk.expect_exact("Type YES to go on")
+    shown = talk.before
+    assert "PLAN: " in shown
+    assert not RAW.search(shown.replace("\r\n", "\n")), RAW.search(shown.replace("\r\n", "\n"))
+    talk.sendline("no")
+    talk.expect(pexpect.EOF)
+    talk.close()
+    assert talk.exitstatus == 14
+
+
+def test_a_sheet_spells_out_what_nobody_would_see():
+    fonts = pytest.importorskip("luksafe.paper.fonts")
+    text = fonts.printable("a\u202eb\x1b\x7f\u200bc", fonts.MONO)
+    assert text == "a<U+202E>b<U+001B><U+007F><U+200B>c"

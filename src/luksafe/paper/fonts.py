@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 from luksafe.paper.optional import load
+from luksafe.visible import visible
 
 SANS = "SheetSans"
 BOLD = "SheetSans-Bold"
@@ -39,10 +40,11 @@ def register() -> None:
 
 
 def printable(text: str, font: str) -> str:
-    """``text`` on one line; characters that the font does not have are spelled out as ``<U+6F22>``."""
+    """``text`` on one line; what the font does not have, or nobody would see, is spelled out as ``<U+6F22>``."""
     glyphs = _font(font).face.charToGlyph
     line = " ".join(text.split())
-    return "".join(character if ord(character) in glyphs else f"<U+{ord(character):04X}>" for character in line)
+    seen = {character for character in set(line) if ord(character) in glyphs and visible(character) == character}
+    return "".join(character if character in seen else f"<U+{ord(character):04X}>" for character in line)
 
 
 def width_points(text: str, font: str, size: float) -> float:
