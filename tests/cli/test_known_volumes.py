@@ -181,3 +181,12 @@ def test_volumes_of_other_machines_are_theirs_to_look_for(world, kept, monkeypat
     shutil.move(kept, world.folder / "drawer.img")
     monkeypatch.setattr(Workspace, "host_name", property(lambda self: "another-host"))
     assert world.run("check", "--all").status == 15
+
+
+def test_a_loop_device_and_its_image_are_one_place(world, loop_device):
+    disk = world.image(data=luks2_image() + DATA)
+    device = loop_device(disk)
+    assert world.run("backup", device).status == 0
+    disk.write_bytes(made_anew() + DATA)
+    volumes = world.run("check", "--all", "--json").json["volumes"]
+    assert [volume["device"] for volume in volumes if volume["uuid"] == UUID] == [device]

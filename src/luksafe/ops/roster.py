@@ -193,9 +193,6 @@ def _partition_gone(backup: Backup, disk: str, seen: str) -> MissingVolume:
 
 def _device_of(recorded: Device) -> tuple[str, str]:
     """The path that the recorded device has now, and the evidence for it; empty where it is not here."""
-    key = str(recorded.partition.get("target_key") or "")
-    if key.startswith("file:") and Path(key.removeprefix("file:")).is_file():
-        return key.removeprefix("file:"), "its path alone"
     best = ("", "")
     for facts in _devices_here():
         tie = tie_of(recorded, facts)
@@ -203,6 +200,10 @@ def _device_of(recorded: Device) -> tuple[str, str]:
             return facts.path, tie.text
         if tie.tie == "weak" and not best[0]:
             best = (facts.path, tie.text)
+    # an image is asked for after the loop devices that may show it
+    key = str(recorded.partition.get("target_key") or "")
+    if not best[0] and key.startswith("file:") and Path(key.removeprefix("file:")).is_file():
+        return key.removeprefix("file:"), "its path alone"
     return best
 
 
