@@ -11,7 +11,7 @@ from luksafe.luks.key_material import SECTOR_BYTES, material_sectors, may_be_mat
 from luksafe.luks.luks1.binary_header import HEADER_BYTES
 from luksafe.luks.luks2.writer import copy_from_other
 from luksafe.luks.model import Header, Keyslot
-from luksafe.luks.repair.proposal import Evidence, Outcome, Patch, PatchedReader, Proposal, Side
+from luksafe.luks.repair.proposal import Evidence, Ground, Outcome, Patch, PatchedReader, Proposal, Side
 from luksafe.reader import Reader
 
 Opens = Callable[[Reader, int], bool]
@@ -69,7 +69,8 @@ def _header_from(reader: Reader, sources: Sequence[Source], base: Outcome, rando
     evidence = Evidence.AGREEMENT if agrees else Evidence.STRUCTURE
     patches = tuple(_header_patches(source.reader, seen, random_bytes))
     text = f"write the header from {source.name}"
-    return Outcome((Proposal("header-from-source", text, why, evidence, patches),))
+    # a keyslot that comes from the source too would open, of whichever volume this is
+    return Outcome((Proposal("header-from-source", text, why, evidence, patches, Ground.DATA),))
 
 
 def _side(source: Source, seen: Inspection) -> Side:
