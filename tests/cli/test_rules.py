@@ -859,6 +859,13 @@ def test_after_variants_were_tried_they_are_not_proposed_again(world: World) -> 
     assert not any("--try-variants" in line for line in ran["next"])
 
 
+def test_zeros_before_encrypted_data_are_not_free_to_format(world: World) -> None:
+    """Where the data begin at an unusual byte, nothing but them tells of the volume."""
+    path = disk(world, bytes((16 << 20) + 151_552) + random.Random(12).randbytes(2 << 20))
+    ran = world.run("diagnose", path, "--json").json
+    assert (ran["verdict"], ran["rule"]) == ("needs-backup", "cannot-tell")
+
+
 def test_the_table_of_the_specification_is_the_code() -> None:
     text = (ROOT / "spec" / "diagnosis.md").read_text()
     rows = re.findall(r"^\| (\d+) \| `([a-z0-9-]+)` \| (.+) \| `([a-z-]+)` \|$", text, re.MULTILINE)

@@ -17,6 +17,7 @@ from luksafe.probe.statistics import SectorClass, classify_sectors
 LEAST_KEY_BYTES = 64_000
 """The key material of the smallest usual key: 16 bytes in 4000 stripes."""
 ALIGNMENT = 4096
+LEAST_SAMPLES, MOSTLY = 16, 0.9
 MOST_FOREIGN_FRACTION = 0.02
 """Files end within a sector and folders are no cipher text: a filesystem in use has more sectors of that kind."""
 BLANK = (SectorClass.ZEROS, SectorClass.FF, SectorClass.RANDOM, SectorClass.UNREADABLE)
@@ -45,7 +46,21 @@ def has_luks_left(facts: Facts) -> bool:
     is_all_random = all(r.kind is SectorClass.RANDOM for r in facts.runs)
     if is_all_random or foreign > MOST_FOREIGN_FRACTION * random:
         return has_data_start(facts)
-    return bool(key_like_runs(facts)) or has_data_start(facts)
+    return bool(key_like_runs(facts)) or has_data_start(facts) or _is_blank_before_random(facts)
+
+
+def is_mostly_random(facts: Facts) -> bool:
+    """Whether what was written on the device, as far as samples tell, is encrypted or packed nearly throughout."""
+    kinds = [set(classify_sectors(s).tolist()) for s in facts.data_samples if len(s) >= ALIGNMENT]
+    written = [kind for kind in kinds if kind != {SectorClass.ZEROS}]
+    random = sum(kind == {SectorClass.RANDOM} for kind in written)
+    return len(written) >= LEAST_SAMPLES and random >= MOSTLY * len(written)
+
+
+def _is_blank_before_random(facts: Facts) -> bool:
+    """Whether nothing but zeros stands before data that look encrypted, wherever they begin."""
+    is_blank = all(run.kind in (SectorClass.ZEROS, SectorClass.FF) for run in facts.runs)
+    return is_blank and not facts.recognised and is_mostly_random(facts)
 
 
 def has_header_left(facts: Facts) -> bool:

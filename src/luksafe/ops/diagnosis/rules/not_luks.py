@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from luksafe.ops.diagnosis.elsewhere import VolumeElsewhere
 from luksafe.ops.diagnosis.model import Chance, Lead, Verdict
-from luksafe.ops.diagnosis.remains import has_luks_left
+from luksafe.ops.diagnosis.remains import has_luks_left, is_mostly_random
 from luksafe.ops.diagnosis.rules.commands import find_volume, reach, scan
 from luksafe.ops.diagnosis.rules.rule import Case, Rule
 from luksafe.ops.diagnosis.rules.unpacking import unpack_commands
@@ -147,7 +147,10 @@ def _holds(case: Case) -> str:
     names = culprit_names(case.culprits)
     if names == "random":
         return "no LUKS volume: random bytes throughout; encrypted data look the same, but no header is there"
-    return f"no LUKS volume: it holds {names}" if names else "no LUKS volume, and nothing that looks like one"
+    if not names:
+        return "no LUKS volume, and nothing that looks like one"
+    more = "; most of what lies behind that is packed or encrypted" if is_mostly_random(case.facts) else ""
+    return f"no LUKS volume: it holds {names}{more}"
 
 
 NOT_LUKS = Rule(
