@@ -333,6 +333,8 @@ def test_on_a_terminal_only_the_whole_word_is_a_yes(world, answer, status):
     # standard input says YES as well: it is not asked
     shell = f'echo YES | exec "{sys.executable}" "$@"'
     child = pexpect.spawn("/bin/sh", ["-c", shell, "sh", *command], env=environment, timeout=60)
+    child.expect("Enter skips this")
+    child.sendline("")
     child.expect("Type YES to go on: ")
     child.sendline(answer)
     child.expect(pexpect.EOF)
