@@ -78,11 +78,10 @@ class Talk:
 
     def confirm(self) -> None:
         """Answer YES; the proof that a restore offers before is left out."""
-        if self.screen.expect(["Enter skips this[^\r\n]*: ", "Type YES to go on: "]) == 0:
-            self.text += self.screen.before
+        self.wait("Enter skips this[^\r\n]*: |Type YES to go on: ")
+        if not self.text.endswith("go on: "):
             self.screen.sendline("")
-            self.screen.expect("Type YES to go on: ")
-        self.text += self.screen.before
+            self.wait("Type YES to go on: ")
         self.screen.sendline("YES")
 
     def passphrase(self) -> None:
