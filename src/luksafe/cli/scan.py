@@ -12,7 +12,7 @@ import click
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
 from luksafe.cli.keys import KeyOptions, key_options
 from luksafe.cli.progress import Progress
-from luksafe.cli.scan_text import scan_lines
+from luksafe.cli.scan_text import nothing_to_reach, scan_lines
 from luksafe.ops.scan.model import Scanned
 from luksafe.ops.scan.report import describe_scan
 from luksafe.ops.scan.scan import scan
@@ -36,7 +36,8 @@ def command(app: App, target: Path, resume: Path | None, once: bool, with_table:
     described = describe_scan(found)
     commands = list(reach_commands(found.partitions, is_block_device=target.is_block_device()))
     if with_table:
-        app.emit({**described, "table": commands}, lambda: commands)
+        lines = commands or [nothing_to_reach(found), *scan_lines(found, str(target), colored=app.is_colored)]
+        app.emit({**described, "table": commands}, lambda: lines)
     else:
         app.emit(described, lambda: scan_lines(found, str(target), colored=app.is_colored))
     for text in _warnings(found, app):

@@ -30,6 +30,17 @@ def scan_lines(found: Scanned, target: str, *, colored: bool) -> Iterator[str]:
     yield from _next(found, target)
 
 
+def nothing_to_reach(found: Scanned) -> str:
+    """Why there are no commands that make lost partitions reachable."""
+    if found.is_folder:
+        return "no commands: files in a folder lie in no lost partition"
+    if found.partitions:
+        return "no commands: no partition is lost, the partition table has every volume that was found"
+    if found.volumes:
+        return "no commands: no volume with its data was found, only headers"
+    return "no commands: nothing was found"
+
+
 def _volume(volume: FoundVolume, *, in_folder: bool, colored: bool) -> Iterator[str]:
     place = f"{volume.file} byte {volume.offset}" if in_folder else f"byte {volume.offset}"
     seqid = f", sequence id {volume.seqid}" if volume.format == "luks2" and volume.uuid else ""

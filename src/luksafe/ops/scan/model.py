@@ -95,7 +95,8 @@ class LostPartition:
     """A guess where a volume lies: ``start`` and ``length`` in bytes; ``sure`` says whether the start was tested well.
 
     ``listed``: a partition table on the disk has just this partition, so that nothing is lost. ``opened``: whether the
-    given key opens it, None when none was tried; ``data`` is what its data decrypt to.
+    given key opens it, None when none was tried; ``data`` is what its data decrypt to. ``is_inside``: a
+    partition of the table lies over it, so that no table can list both.
     """
 
     file: str
@@ -108,6 +109,7 @@ class LostPartition:
     length_why: str
     opened: bool | None = None
     data: str = ""
+    is_inside: bool = False
 
     @property
     def is_whole_device(self) -> bool:

@@ -42,7 +42,10 @@ def _of_volume(volume: FoundVolume, starts: Sequence[int], around: Surroundings,
     listed = volume.offset in around.partition_starts()
     sure, start_why = _start_of_volume(volume, listed)
     length, length_why = _length(volume.offset, header, starts, around, size)
-    return LostPartition(volume.file, volume.offset, length, volume.uuid, sure, listed, start_why, length_why)
+    inside = _is_inside(volume.offset, length, around)
+    return LostPartition(
+        volume.file, volume.offset, length, volume.uuid, sure, listed, start_why, length_why, is_inside=inside
+    )
 
 
 def _start_of_volume(volume: FoundVolume, listed: bool) -> tuple[bool, str]:
@@ -64,9 +67,17 @@ def _of_remains(remains: Remains, starts: Sequence[int], around: Surroundings, s
     length, length_why = _length(remains.start, remains.known.header, starts, around, size)
     why = f"{remains.matched} of {remains.sampled} sampled sectors of key material of {remains.known.name} stand here"
     sure = listed or remains.matched >= _LEAST_MATCHED
+    inside = _is_inside(remains.start, length, around)
+    why = f"{why}; the header itself is gone"
     return LostPartition(
-        remains.file, remains.start, length, remains.uuid, sure, listed, f"{why}; the header itself is gone", length_why
+        remains.file, remains.start, length, remains.uuid, sure, listed, why, length_why, is_inside=inside
     )
+
+
+def _is_inside(start: int, length: int, around: Surroundings) -> bool:
+    """Whether a partition of the table covers a part of it and is not just it."""
+    parts = around.partition_starts().items()
+    return any(at < start + length and start < at + size for at, size in parts if at != start)
 
 
 def _length(start: int, header: Header, starts: Sequence[int], around: Surroundings, size: int) -> tuple[int, str]:

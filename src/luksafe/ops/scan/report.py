@@ -72,6 +72,7 @@ def _partition(guess: LostPartition) -> Json:
         "uuid": guess.uuid,
         "sure": guess.sure,
         "listed": guess.listed,
+        "inside": guess.is_inside,
         "why": guess.start_why,
         "length_why": guess.length_why,
         "opened": guess.opened,

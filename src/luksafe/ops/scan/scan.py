@@ -22,11 +22,14 @@ from luksafe.ops.scan.partitions import guess_partitions
 from luksafe.ops.scan.search_one import Search, search_one
 from luksafe.ops.scan.surroundings import Surroundings, keyslot_states
 from luksafe.ops.scan.sweep import Sweeper
-from luksafe.ops.scan.trial import ScanKey, try_guess
+from luksafe.ops.scan.trial import ScanKey, is_at_home, try_guess
 from luksafe.ops.stored_headers import stored_headers
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader
 from luksafe.vault.record import Record
+
+_MOST_TRIED = 32
+"""Each header that is tried costs a key derivation."""
 
 Begin = Callable[[str, int], Callable[[int], None]]
 """Called with a label and the bytes to come; gives what is called with the bytes done."""
@@ -126,7 +129,10 @@ def _scan_disk(
     progress = begin("searching", reader.size_bytes)
     search = search_one(reader, Sweeper(material.fingerprints), material, progress, resume)
     around = Surroundings(reader)
-    volumes = judge_generations(_volumes(reader, search, around), vault.records)
+    judged = _volumes(reader, search, around)
+    if key is not None:
+        judged = _at_home(judged, reader, key)
+    volumes = judge_generations(judged, vault.records)
     remains = material.remains(reader.path)
     homeless = [] if once else _homeless(reader, volumes)
     if homeless:
@@ -172,6 +178,19 @@ def _volumes(reader: DeviceReader, search: Search, around: Surroundings) -> list
         states = keyslot_states(BytesReader(unpack_at(reader, volume.offset)), volume.header) if volume.header else ()
         judged.append(replace(volume, kind="backup", keyslots=states, is_packed=True, why=(*volume.why, "gzip file")))
     return sorted(judged, key=lambda volume: volume.offset)
+
+
+def _at_home(volumes: Iterable[FoundVolume], reader: DeviceReader, key: ScanKey) -> list[FoundVolume]:
+    """The volumes with those that looked like mere copies, and of which the key proves that their data are here."""
+    out, tried = [], 0
+    for volume in volumes:
+        if volume.kind != "volume" and tried < _MOST_TRIED:
+            tried += 1
+            if is_at_home(volume, reader, key):
+                why = "the key opens it, and the data behind it decrypt to sense: this is the volume itself"
+                volume = replace(volume, kind="volume", why=(why,))
+        out.append(volume)
+    return out
 
 
 def _homeless(reader: DeviceReader, volumes: Iterable[FoundVolume]) -> list[KnownHeader]:

@@ -80,6 +80,9 @@ class Surroundings:
         if classes and all(kind is SectorClass.RANDOM for kind in classes):
             return "volume", ("cipher text follows where its data begin",)
         outside = self._filesystem_round(volume.offset)
+        if outside and _is_like_data(classes):
+            round_it = f"the {outside.name} filesystem round it, from byte {outside.start} on, is the later one"
+            return "volume", (f"cipher text follows at once where its data begin: {round_it}",)
         if outside:
             return "backup", (f"it lies inside a {outside.name} filesystem that begins at byte {outside.start}",)
         if SectorClass.RANDOM in classes:
@@ -152,6 +155,13 @@ class Surroundings:
             f"its first copy was overwritten, and {random * _SAMPLE_BYTES // 1024} KiB of random bytes lie there "
             f"(from byte {at}): keyslots or data of a later volume whose header is gone"
         )
+
+
+def _is_like_data(classes: Sequence[SectorClass]) -> bool:
+    """Cipher text from the first byte of the data on, and nothing else than blank space near: no other file's data."""
+    near = classes[:_NEAR_SAMPLES]
+    blank = (SectorClass.RANDOM, SectorClass.ZEROS, SectorClass.FF)
+    return bool(near) and near[0] is SectorClass.RANDOM and all(kind in blank for kind in near)
 
 
 def _is_whole_filesystem(found: Recognised) -> bool:

@@ -27,7 +27,10 @@ def reach_commands(guesses: Sequence[LostPartition], *, is_block_device: bool) -
             continue
         yield f"# {guess.uuid or 'unknown volume'}: {guess.start_why}; length: {guess.length_why}"
         yield _dmsetup(guess, number) if is_block_device else _losetup(guess)
-    if any(guess.start < _TABLE_BYTES for guess in lost):
+    if any(guess.is_inside for guess in lost):
+        yield ""
+        yield "# no lines for sfdisk: a partition of the present table lies over a volume, and would have to go first"
+    elif any(guess.start < _TABLE_BYTES for guess in lost):
         if not all(guess.is_whole_device for guess in lost):
             yield ""
             yield "# no lines for sfdisk: a partition table would overwrite the volume at the start of the device"

@@ -43,6 +43,22 @@ def try_guess(
     return replace(guess, opened=True, sure=sure, data=found)
 
 
+def is_at_home(volume: FoundVolume, reader: Reader, key: ScanKey) -> bool:
+    """Whether the key opens the header and the data behind it decrypt to sense: then it is the volume itself, whatever
+    lies round it."""
+    header = volume.header
+    fits = volume.is_contiguous and volume.is_usable and not (volume.is_packed or volume.is_taken_over)
+    if header is None or not fits or volume.offset < 0 or header.data_offset == 0:
+        return False
+    rest = LostPartition(
+        volume.file, volume.offset, reader.size_bytes - volume.offset, volume.uuid, False, False, "", ""
+    )
+    try:
+        return _prove(reader, rest, reader, header, key).makes_sense is True
+    except (LuksafeError, OSError):
+        return False
+
+
 def _header_of(
     guess: LostPartition, reader: Reader, volumes: Iterable[FoundVolume], remains: Iterable[Remains]
 ) -> tuple[Header, Reader]:
