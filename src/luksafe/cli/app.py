@@ -28,6 +28,11 @@ Parameters = ParamSpec("Parameters")
 
 ROOT_VAULT = Path("/var/lib/luksafe")
 EXIT_DONE, EXIT_WARNINGS, EXIT_NEGATIVE = 0, 3, 10
+KEY_NAMES = (
+    *("key_file", "keyfile_offset", "keyfile_size", "key_slot", "volume_key_file", "packet", "identity", "share"),
+    *("max_kdf_memory", "max_kdf_time", "max_kdf_iterations"),
+)
+"""Options that say with which key, and how hard to try it; with the same meaning wherever they are."""
 _GLOBAL_NAMES = ("vault", "json", "yes", "verbose", "quiet", "no_color", "allow_foreign_vault")
 
 
@@ -176,13 +181,34 @@ def global_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--json", is_flag=True, help="Print one JSON object on stdout."),
         click.option("--yes", is_flag=True, help="Take the plan as confirmed."),
         click.option("-v", "--verbose", is_flag=True, help="Say more."),
-        click.option("-q", "--quiet", is_flag=True, help="Say less."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing of what is well."),
         click.option("--no-color", is_flag=True, help="No colours."),
         click.option("--allow-foreign-vault", is_flag=True, help="As root, use a vault of another user."),
     )
     for option in reversed(options):
         function = option(function)
     return function
+
+
+class SectionedCommand(click.Command):
+    """A verb whose help has its own options first, then those of keys, then those that every verb has."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One section for each kind of options that it has."""
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Key options": [], "Options of every verb": []}
+        for parameter in self.get_params(ctx):
+            if (record := parameter.get_help_record(ctx)) is not None:
+                sections[_section(parameter)].append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def _section(parameter: click.Parameter) -> str:
+    if parameter.name in (*_GLOBAL_NAMES, "help"):
+        return "Options of every verb"
+    return "Key options" if parameter.name in KEY_NAMES else "Options"
 
 
 def verb(function: Callable[Concatenate[App, Parameters], int | None]) -> click.Command:
@@ -199,6 +225,4 @@ def verb(function: Callable[Concatenate[App, Parameters], int | None]) -> click.
 
     update_wrapper(run, function)
     context = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
-    command = click.command(context_settings=context)(global_options(run))
-    command.params.sort(key=lambda parameter: parameter.name in _GLOBAL_NAMES)  # its own options come first in its help
-    return command
+    return click.command(cls=SectionedCommand, context_settings=context)(global_options(run))

@@ -68,8 +68,10 @@ def command(
     app.emit(
         {"backups": [to_json(r) for r in reports], "missing": [missing_json(m) for m in roster.missing]},
         lambda: chain(
-            chain.from_iterable(_lines(report, verbose=app.verbose) for report in reports),
-            _missing_lines(roster.missing),
+            chain.from_iterable(
+                _lines(report, verbose=app.verbose) for report in reports if not app.quiet or _has_warnings(report)
+            ),
+            _missing_lines([missing for missing in roster.missing if not app.quiet or missing.is_lost]),
         ),
     )
     is_lost = any(missing.is_lost for missing in roster.missing)
@@ -164,6 +166,8 @@ def _lines(report: BackupReport, *, verbose: bool) -> Iterator[str]:
     if good < report.wanted_copies and not added.away and not added.problems:
         missing = report.wanted_copies - good
         yield f"  next    luksafe stores add NAME DIR   ({count(missing, 'copy')} missing)"
+    elif report.is_proven:
+        yield f"  next    luksafe check {report.device}"
     else:
         yield f"  next    luksafe prove {added.id[:12]} --data {report.device}"
 

@@ -46,7 +46,8 @@ def command(app: App, devices: tuple[str, ...], header_file: str | None, every: 
 
 def _print(app: App, report: CheckReport) -> None:
     for volume in report.volumes:
-        _print_volume(app, volume)
+        if not app.quiet or volume.severity or volume.state != "safe":
+            _print_volume(app, volume)
     for reason in report.stores:
         echo(f"store {reason.text}")
         echo(f"  next: {reason.next}")

@@ -44,9 +44,10 @@ def _owner(regions: Sequence[Region], start: int, end: int) -> Region:
 
 def _letter(region: Region) -> str:
     if region.kind == "keyslot":
-        # 32 keyslots: 0-9, then letters that stand for nothing else
-        return "0123456789abcdefghijklmnopqrstuv"[(region.keyslot or 0) % 32]
-    return {"binary-header": "H", "json": "J", "inactive-keyslot": "-", "unused": "."}[region.kind]
+        # 32 keyslots: 0-9, then capitals that stand for nothing else
+        return "0123456789ABCDEFGIKLMNOPQRSTUVWX"[(region.keyslot or 0) % 32]
+    letter = {"binary-header": "H", "json": "J", "inactive-keyslot": "-", "unused": "."}[region.kind]
+    return letter.lower() if region.copy == "secondary" else letter
 
 
 def _paint(region: Region, colored: bool) -> str:

@@ -12,12 +12,12 @@ import click
 from click.shell_completion import shell_complete
 
 from luksafe import __version__
-from luksafe.cli.app import App, global_options
+from luksafe.cli.app import EXIT_DONE, App, global_options
 from luksafe.cli.terminal import echo, screened_streams
-from luksafe.cli.verbs import EXAMPLES, SECTIONS, VERBS
+from luksafe.cli.verbs import EXAMPLES, FIRST_STEPS, SECTIONS, VERBS
 from luksafe.errors import LuksafeError, UsageError
 
-EXIT_INTERRUPTED, EXIT_UNREAD = 130, 141
+EXIT_USAGE, EXIT_INTERRUPTED, EXIT_UNREAD = 2, 130, 141
 _COMPLETE = "_LUKSAFE_COMPLETE"
 
 
@@ -47,13 +47,24 @@ class LazyGroup(click.Group):
                     formatter.write_dl(rows)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
 @click.version_option(__version__, prog_name="luksafe")
 @global_options
 @click.pass_context
-def cli(ctx: click.Context, /, **settings: Any) -> None:
+def cli(ctx: click.Context, /, **settings: Any) -> int:
     """Never lose access to a LUKS volume: keep its header, get back in, escrow its key."""
     ctx.obj = App.from_options(settings, ctx.obj)
+    if ctx.invoked_subcommand is not None:
+        return EXIT_DONE
+    if ctx.obj.json:
+        raise UsageError("no verb was given", hint="luksafe --help")
+    for line in FIRST_STEPS:
+        echo(line)
+    return EXIT_USAGE
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -90,6 +101,9 @@ def _run(words: list[str]) -> int:
         return App.current().report_error(error)
     except click.exceptions.Exit as leave:
         return leave.exit_code
+    except click.exceptions.NoArgsIsHelpError as help_:  # of a group: its verbs
+        click.echo(help_.format_message(), err=True)
+        return help_.exit_code
     except click.ClickException as error:
         from luksafe.cli.usage_hint import usage_hint  # what is right needs none
 

@@ -51,6 +51,17 @@ VERBS = (
 
 SECTIONS = {"keep": "Keep", "recover": "Recover", "escrow": "Escrow"}
 
+FIRST_STEPS = (
+    "Never lose access to a LUKS volume: keep its header, get back in, escrow its key.",
+    "",
+    "  sudo luksafe backup --all          save the header of every LUKS volume",
+    "  sudo luksafe check                 is each volume safe?",
+    "  sudo luksafe rescue /dev/sda3      a volume does not open any more",
+    "",
+    "All verbs: luksafe --help     One of them: luksafe backup --help",
+)
+"""What luksafe says when nothing was asked: the first thing to type."""
+
 EXAMPLES = {
     "backup": "sudo luksafe backup /dev/sda3",
     "list": "luksafe list",

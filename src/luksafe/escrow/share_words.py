@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from luksafe.errors import DamagedInput, Unsupported
+from luksafe.extras import install_hint
 
 WORDS = 20
 UNIQUE_LETTERS = 4
@@ -37,7 +38,7 @@ def slip39() -> Any:
     try:
         import shamir_mnemonic
     except ModuleNotFoundError:
-        raise Unsupported("shares need the library shamir-mnemonic", hint="pip install 'luksafe[paper]'") from None
+        raise Unsupported("shares need the library shamir-mnemonic", hint=install_hint("paper")) from None
     return shamir_mnemonic
 
 

@@ -12,6 +12,7 @@ from luksafe.luks.luks2.binary_header import BINARY_BYTES
 from luksafe.luks.model import Header
 
 RegionKind = Literal["binary-header", "json", "keyslot", "inactive-keyslot", "unused"]
+CopyName = Literal["primary", "secondary"]
 
 MAX_LUKS1_GAP_BYTES = 64 << 20
 """More than this between the last LUKS1 keyslot and the data is no place where tools keep notes."""
@@ -19,13 +20,17 @@ MAX_LUKS1_GAP_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Bytes ``[start, end)`` of a volume. ``name`` is for people; ``keyslot`` the number where it is one."""
+    """Bytes ``[start, end)`` of a volume. ``name`` is for people; ``keyslot`` the number where it is one.
+
+    ``copy``: of which of LUKS2's two copies it is.
+    """
 
     kind: RegionKind
     start: int
     end: int
     name: str
     keyslot: int | None = None
+    copy: CopyName = "primary"
 
     @property
     def size_bytes(self) -> int:
@@ -58,9 +63,10 @@ def header_area_bytes(inspection: Inspection) -> int:
 
 def _named_regions(inspection: Inspection, header: Header) -> Iterator[Region]:
     if header.format == "luks2":
-        for name, start in (("primary", 0), ("secondary", header.header_size)):
-            yield Region("binary-header", start, start + BINARY_BYTES, f"{name} binary header")
-            yield Region("json", start + BINARY_BYTES, start + header.header_size, f"{name} JSON area")
+        copies: tuple[tuple[CopyName, int], ...] = (("primary", 0), ("secondary", header.header_size))
+        for copy, start in copies:
+            yield Region("binary-header", start, start + BINARY_BYTES, f"{copy} binary header", copy=copy)
+            yield Region("json", start + BINARY_BYTES, start + header.header_size, f"{copy} JSON area", copy=copy)
         for keyslot in header.keyslots.values():
             if keyslot.area:
                 end = keyslot.area.offset + keyslot.area.size

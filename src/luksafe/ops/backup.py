@@ -14,6 +14,7 @@ from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection, inspect
 from luksafe.luks.model import Header
 from luksafe.luks.weaknesses import weaknesses
+from luksafe.ops.check_keys import proof_reasons
 from luksafe.ops.check_lost import unmeant_replacements
 from luksafe.ops.check_reasons import size_reason
 from luksafe.ops.check_report import Reason
@@ -59,6 +60,7 @@ class BackupReport:
     replaced: tuple[Reason, ...] = ()
     opens: str = ""
     resized: Reason | None = None
+    is_proven: bool = False
 
     @property
     def dangers(self) -> list[str]:
@@ -152,6 +154,7 @@ def backup_device(
                 destroyed=_destroyed(inspection.header, BytesReader(taken.image), damaged),
                 replaced=tuple(replaced),
                 resized=resized,
+                is_proven=not any(proof_reasons(vault.resolve(added.id), inspection.header, str(device))),
                 opens=next((b.id for b in vault.current(uuid_of(inspection)) if not b.record.is_erased), ""),
             )
 

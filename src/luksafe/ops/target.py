@@ -17,6 +17,7 @@ from luksafe.luks.weaknesses import clear_text_findings
 from luksafe.ops.moment import read_moment
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader, Reader
+from luksafe.vault.name import is_like_file
 
 if TYPE_CHECKING:
     from luksafe.vault.backup import Backup
@@ -128,11 +129,18 @@ def open_backup(workspace: Workspace, text: str) -> Target:
         vault = workspace.open_vault()
     except NotFound:
         raise NotFound(
-            f"{text}: no such file or device, and there is no vault at {workspace.vault_home}",
+            f"{text}: no such file or device"
+            if is_like_file(text)
+            else f"{text}: no such file or device, and there is no vault at {workspace.vault_home}",
             hint="name the vault with --vault DIR, or check the path",
         ) from None
     with vault:
-        backup = vault.resolve(text)
+        try:
+            backup = vault.resolve(text)
+        except NotFound:
+            if is_like_file(text):
+                raise NotFound(f"{text}: no such file or device", hint="check its name, or see: luksafe list") from None
+            raise
         image = vault.image(backup.id).data
     reader = BytesReader(image)
     return Target(reader, inspect(reader), f"backup {backup.id[:12]}", backup=backup)

@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from luksafe.errors import Unsupported
+from luksafe.extras import install_hint
 
 
 def load(module: str) -> Any:
@@ -15,5 +16,5 @@ def load(module: str) -> Any:
     except ImportError as error:
         raise Unsupported(
             f"paper sheets need the library {module.partition('.')[0]}, which is not installed",
-            hint="install the extra: pip install 'luksafe[paper]'",
+            hint=install_hint("paper"),
         ) from error

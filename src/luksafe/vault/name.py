@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePath
 
 NO_UUID = "no-uuid"
 MAX_GENERATION = 999
@@ -81,6 +82,11 @@ def is_leftover(file_name: str) -> bool:
 def is_volume(text: str) -> bool:
     """Whether ``text`` may name a volume folder."""
     return text == NO_UUID or _UUID.fullmatch(text) is not None
+
+
+def is_like_file(text: str) -> bool:
+    """Whether what names nothing that exists was meant for a file: it is a path, or has a suffix as files have."""
+    return "/" in text or bool(PurePath(text).suffix)
 
 
 def is_uuid(text: str) -> bool:

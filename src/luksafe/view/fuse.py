@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from luksafe.errors import Busy, LuksafeError, NotFound, Unsupported, UsageError
+from luksafe.extras import install_hint
 from luksafe.programs import environment
 from luksafe.reader import Reader
 
@@ -99,7 +100,7 @@ def _load() -> types.ModuleType:
     try:
         import mfusepy
     except ImportError:
-        raise Unsupported("mounting needs mfusepy", hint="pip install 'luksafe[fuse]'; or use: luksafe serve") from None
+        raise Unsupported("mounting needs mfusepy", hint=f"{install_hint('fuse')}; or use: luksafe serve") from None
     except OSError:
         raise Unsupported("mounting needs libfuse 3", hint="apt install fuse3; or use: luksafe serve") from None
     return mfusepy  # type: ignore[no-any-return]

@@ -11,6 +11,7 @@ from luksafe.escrow.recipients import age
 from luksafe.escrow.recipients.age import AgeRecipient, PluginCallbacks
 from luksafe.escrow.recipients.interface import AGE_ARMOR, AGE_INTRO, Envelope, Identity, Recipient
 from luksafe.escrow.recipients.passphrase import Passphrase
+from luksafe.extras import install_hint
 from luksafe.secret import SecretBytes
 from luksafe.wall import walled
 
@@ -88,7 +89,7 @@ def _x509() -> ModuleType:
     try:
         from luksafe.escrow.recipients import x509
     except ModuleNotFoundError as error:
-        raise Unsupported(f"X.509 needs {error.name}", hint="pip install 'luksafe[x509]'") from None
+        raise Unsupported(f"X.509 needs {error.name}", hint=install_hint("x509")) from None
     return x509
 
 

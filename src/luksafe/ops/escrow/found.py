@@ -16,7 +16,7 @@ from luksafe.ops.escrow.packet_sheet import read_packet_sheet
 from luksafe.ops.target import VAULT_PREFIX
 from luksafe.ops.workspace import Workspace
 from luksafe.paper.picture import is_scan
-from luksafe.vault.name import is_uuid
+from luksafe.vault.name import is_like_file, is_uuid
 from luksafe.vault.packets import StoredPacket
 from luksafe.vault.record import Proof
 
@@ -66,6 +66,8 @@ def find_stored(workspace: Workspace, name: str) -> StoredPacket:
     Raises NotFound, UsageError when several fit.
     """
     fitting = [found for found in _stored(workspace) if _is_named(found, name)]
+    if not fitting and is_like_file(name):
+        raise NotFound(f"{name}: no such file", hint="check its name; the packets of the vault: luksafe escrow show")
     if not fitting:
         raise NotFound(f"there is no file and no packet {name!r}", hint="see what there is: luksafe escrow show")
     if len(fitting) > 1:

@@ -17,6 +17,7 @@ from luksafe.escrow.recipients.interface import Recipient
 from luksafe.escrow.recipients.passphrase import Passphrase
 from luksafe.escrow.sharing import Share, split_passphrase
 from luksafe.secret import SecretBytes
+from luksafe.vault.name import is_like_file
 
 ANY_PASSPHRASE = "passphrase"  # noqa: S105  the word for "whoever knows a passphrase"
 _SHARES = re.compile(r"([0-9]{1,2})(?:/|of)([0-9]{1,2})")
@@ -44,6 +45,8 @@ def read_recipient(text: str, callbacks: PluginCallbacks | None = None) -> list[
             raise NotFound(f"recipients file {text}: {error.strerror}") from None
     if text.startswith(("age1", "ssh-")):
         return [parse_recipient(text, callbacks)]
+    if is_like_file(text):
+        raise NotFound(f"{text}: no such file of recipients", hint="check its name")
     raise UsageError(
         f"{text[:70]!r} is no recipient and no file",
         hint="a recipient is age1…, ssh-…, a certificate file, a file of recipients, or the word passphrase",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from luksafe.errors import DamagedInput, Unsupported
+from luksafe.extras import install_hint
 from luksafe.reader import Reader
 from luksafe.view.files.node import Entry, EntryKind, Node, raw_name
 
@@ -23,7 +24,7 @@ def open_tsk(reader: Reader, content: str) -> Node:
     except ImportError:
         raise Unsupported(
             f"reading files of {content} needs pytsk3",
-            hint="pip install 'luksafe[files]'; or mount it: luksafe mount, then mount -o ro,loop",
+            hint=f"{install_hint('files')}; or mount it: luksafe mount, then mount -o ro,loop",
         ) from None
     try:
         filesystem = pytsk3.FS_Info(_image(pytsk3, reader))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from luksafe.errors import DamagedInput, Unsupported
+from luksafe.extras import install_hint
 from luksafe.reader import Reader
 from luksafe.view.files.node import Entry, EntryKind, Node, raw_name
 
@@ -21,7 +22,7 @@ def open_xfs(reader: Reader) -> Node:
     except ImportError:
         raise Unsupported(
             "reading files of xfs needs libfsxfs",
-            hint="pip install 'luksafe[files]'; or mount it: luksafe mount, then mount -o ro,norecovery,loop",
+            hint=f"{install_hint('files')}; or mount it: luksafe mount, then mount -o ro,norecovery,loop",
         ) from None
     volume = pyfsxfs.volume()
     try:
