@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from luksafe.device.ask_blkid import ask_blkid
 from luksafe.device.identity import DeviceFacts, describe
 from luksafe.device.mappings import Mapping, mappings_over
 from luksafe.device.source import open_source
@@ -109,6 +110,8 @@ def _gather(
     elsewhere = () if is_detached else tuple(b for b in backups if b.is_of_device and b.is_elsewhere)
     backups = tuple(b for b in backups if b not in elsewhere)
     recognised = tuple(recognise(data_reader)) if data_path else ()
+    if data_path and not recognised and mended.header is None:
+        recognised = ask_blkid(data_path)
     traces = tuple(find_header_traces(start))
     at = str(data_path or "")
     volumes = find_volumes_elsewhere(data_reader, at, traces, recognised) if data_path and not is_detached else ()

@@ -11,6 +11,7 @@ from luksafe.probe.volume import MismatchError, Volume
 
 HEADER_OFFSET = 1024
 HEADER_BYTES = 512
+LEAF_NODE, ROOT_PARENT = 0xFF, 1
 CONTAINER_SUPERBLOCK = 0x80000001
 
 
@@ -29,14 +30,29 @@ def hfsplus(volume: Volume, at_end: bool = False) -> Recognised:
     s.check("last mounted by a known implementation", s.data[8:12] in (b"10.0", b"HFSJ", b"fsck", b"8.10", b"H+Lx"), 29)
     start = offset + HEADER_OFFSET - blocks * block_size if at_end else 0
     s.check("volume ends here", start >= 0, 0)
+    extents = _fork_extents(s, block_size)
     return s.recognised(
         "hfsplus",
         Kind.FILESYSTEM,
+        label=_catalog_name(volume, start + extents["catalog_offset"]),
         start=start,
         copy="backup" if at_end else "primary",
         size_bytes=blocks * block_size,
-        geometry={"block_size": block_size, "size": blocks * block_size, **_fork_extents(s, block_size)},
+        geometry={"block_size": block_size, "size": blocks * block_size, **extents},
     )
+
+
+def _catalog_name(volume: Volume, catalog: int) -> str:
+    """The volume's name: the key of the first record in the first leaf of the catalog (in its first extent)."""
+    try:
+        head = Structure(volume, catalog, 64, "big")
+        leaf = Structure(volume, catalog + head.u32(24) * head.u16(32), 14 + 2 + 6 + 2 * 255, "big")
+    except MismatchError:
+        return ""
+    length = leaf.u16(20)
+    if leaf.u8(8) != LEAF_NODE or leaf.u32(16) != ROOT_PARENT or length > 255:
+        return ""
+    return leaf.text(22, 2 * length, "utf-16-be")
 
 
 def _fork_extents(s: Structure, block_size: int) -> dict[str, int]:

@@ -12,6 +12,8 @@ TO_GO_NAME = b"MSWIN4.1"
 IDENTIFIER = bytes.fromhex("3bd66749292ed84a8399f6a339e3d001")  # 4967d63b-2e29-4ad8-8399-f6a339e3d001
 WINDOWS_7_AT, TO_GO_AT = 160, 424
 METADATA_BLOCKS = 3
+BLOCK_HEADER_BYTES, METADATA_HEADER_BYTES, MOST_METADATA_BYTES = 64, 48, 1 << 16
+DESCRIPTION, UNICODE_STRING = 7, 2
 
 
 def boot_sector(volume: Volume) -> Recognised:
@@ -32,7 +34,35 @@ def boot_sector(volume: Volume) -> Recognised:
     for number, offset in enumerate(offsets):
         geometry[f"metadata_{number}_offset"] = offset
     _check_metadata(s, offsets)
-    return s.recognised("BitLocker", Kind.CRYPTO, version=version, geometry=geometry)
+    label, uuid = _description(volume, offsets)
+    return s.recognised("BitLocker", Kind.CRYPTO, label=label, uuid=uuid, version=version, geometry=geometry)
+
+
+def _description(volume: Volume, offsets: list[int]) -> tuple[str, str]:
+    """The description and the volume's identifier in the first metadata block that can be read."""
+    for offset in offsets:
+        try:
+            head = Structure(volume, offset, BLOCK_HEADER_BYTES + METADATA_HEADER_BYTES)
+            if not head.data.startswith(SIGNATURE):
+                continue
+            size = min(head.u32(BLOCK_HEADER_BYTES), MOST_METADATA_BYTES)
+            entries = Structure(volume, offset + BLOCK_HEADER_BYTES, max(size, METADATA_HEADER_BYTES))
+        except MismatchError:
+            continue
+        return _text_entry(entries), head.guid(BLOCK_HEADER_BYTES + 16)
+    return "", ""
+
+
+def _text_entry(s: Structure) -> str:
+    at = METADATA_HEADER_BYTES
+    while at + 8 <= len(s.data):
+        size = s.u16(at)
+        if size < 8 or at + size > len(s.data):
+            return ""
+        if (s.u16(at + 2), s.u16(at + 4)) == (DESCRIPTION, UNICODE_STRING):
+            return s.text(at + 8, size - 8, "utf-16-le")
+        at += size
+    return ""
 
 
 def _offsets(s: Structure, at: int) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from luksafe.probe.recognised import Kind, Recognised
 from luksafe.probe.structure import Structure
-from luksafe.probe.volume import Volume
+from luksafe.probe.volume import MismatchError, Volume
 
 SECTOR_BYTES = 512
 BCACHE_OFFSET = 4096
@@ -53,7 +53,16 @@ def vmfs_volume(volume: Volume) -> Recognised:
     s = Structure(volume, VMFS_VOLUME_OFFSET, 512)
     s.magic(0, b"\x0d\xd0\x01\xc0")
     s.within(4, 4, 1, 10, "version")
-    return s.recognised("VMFS_volume_member", Kind.RAID, version=str(s.u32(4)))
+    return s.recognised("VMFS_volume_member", Kind.RAID, uuid=_lvm_uuid(volume), version=str(s.u32(4)))
+
+
+def _lvm_uuid(volume: Volume) -> str:
+    """The UUID as text, in the sector behind."""
+    try:
+        text = volume.read(VMFS_VOLUME_OFFSET + SECTOR_BYTES + 20, 35)
+    except MismatchError:
+        return ""
+    return text.decode() if text.isascii() and text.decode().isprintable() else ""
 
 
 def vmfs(volume: Volume) -> Recognised:
@@ -61,7 +70,12 @@ def vmfs(volume: Volume) -> Recognised:
     s = Structure(volume, VMFS_OFFSET, 512)
     s.magic(0, b"\x5e\xf1\xab\x2f")
     s.within(4, 4, 1, 100, "version")
-    return s.recognised("VMFS", Kind.FILESYSTEM, label=s.text(29, 128), version=str(s.u32(4)))
+    return s.recognised("VMFS", Kind.FILESYSTEM, label=s.text(29, 128), uuid=_vmfs_uuid(s), version=str(s.u8(8)))
+
+
+def _vmfs_uuid(s: Structure) -> str:
+    """Two little-endian words, a half word, and six bytes in their order."""
+    return f"{s.u32(9):08x}-{s.u32(13):08x}-{s.u16(17):04x}-{s.data[19:25].hex()}"
 
 
 PROBES = (bcache, bcachefs, drbd, vmfs_volume, vmfs)

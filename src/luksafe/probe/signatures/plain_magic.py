@@ -14,7 +14,6 @@ MAGICS: tuple[tuple[str, Kind, int, bytes], ...] = (
     ("DM_snapshot_cow", Kind.VOLUME_MANAGER, 0, b"SnAp\x01\0\0\0\x01\0\0\0"),
     ("stratis", Kind.VOLUME_MANAGER, 516, b"!Stra0tis\x86\xff\x02^\x41rh"),
     ("ceph_bluestore", Kind.VOLUME_MANAGER, 0, b"bluestore block device"),
-    ("vdo", Kind.VOLUME_MANAGER, 0, b"dmvdo001"),
     ("ReFS", Kind.FILESYSTEM, 0, b"\0\0\0ReFS\0"),
 )
 
@@ -26,4 +25,14 @@ def fixed(volume: Volume, name: str, kind: Kind, at: int, magic: bytes) -> Recog
     return s.recognised(name, kind)
 
 
-PROBES = tuple(partial(fixed, name=name, kind=kind, at=at, magic=magic) for name, kind, at, magic in MAGICS)
+def vdo(volume: Volume) -> Recognised:
+    """VDO: the geometry block with the UUID."""
+    s = Structure(volume, 0, 64)
+    s.magic(0, b"dmvdo001")
+    return s.recognised("vdo", Kind.VOLUME_MANAGER, uuid=s.uuid(40))
+
+
+PROBES = (
+    vdo,
+    *(partial(fixed, name=name, kind=kind, at=at, magic=magic) for name, kind, at, magic in MAGICS),
+)

@@ -15,6 +15,9 @@ HEADER_OFFSET = 1024
 SWAP_VERSIONS = {b"SWAP-SPACE": "0", b"SWAPSPACE2": "1"}
 SUSPENDED = (b"S1SUSPEND\0", b"S2SUSPEND\0", b"ULSUSPEND\0", b"LINHIB0001")
 
+TUXONICE_MAGIC = bytes.fromhex("edc302e99856e50c")
+"""In front of the swap signature that it leaves: the image of a suspended system, not free swap."""
+
 
 def signature_page(volume: Volume, page_size: int) -> Recognised:
     """The first page, with the signature in its last ten bytes and the header at 1024 in either byte order."""
@@ -25,6 +28,10 @@ def signature_page(volume: Volume, page_size: int) -> Recognised:
         raise MismatchError("no swap signature")
     s.magic(at, found, "signature")
     version = SWAP_VERSIONS.get(found, "")
+    if s.data.startswith(TUXONICE_MAGIC):
+        s.magic(0, TUXONICE_MAGIC, "TuxOnIce")
+        uuid = s.uuid(HEADER_OFFSET + 12)
+        return s.recognised("swsuspend", Kind.SWAP, uuid=uuid, version="tuxonice", geometry={"page_size": page_size})
     if version == "0":
         return s.recognised("swap", Kind.SWAP, version=version, geometry={"page_size": page_size})
     order: Literal["little", "big"] = "little" if s.data[HEADER_OFFSET] else "big"

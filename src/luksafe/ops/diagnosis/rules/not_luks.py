@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from luksafe.ops.diagnosis.culprits import FILLINGS
 from luksafe.ops.diagnosis.elsewhere import VolumeElsewhere
 from luksafe.ops.diagnosis.model import Chance, Lead, Verdict
 from luksafe.ops.diagnosis.remains import has_luks_left, is_mostly_random
@@ -12,8 +13,11 @@ from luksafe.ops.diagnosis.rules.rule import Case, Rule
 from luksafe.ops.diagnosis.rules.unpacking import unpack_commands
 from luksafe.ops.diagnosis.rules.words import culprit_names
 from luksafe.probe.recognised import Kind, Partition
+from luksafe.probe.statistics import SectorClass, classify_sectors
 
 MOST_NAMED = 8
+_BLANK = ("zeros", "ff")
+_LEAST_SAMPLE_BYTES = 512
 
 
 def _unpack(case: Case) -> Iterator[str]:
@@ -143,8 +147,25 @@ PARTITIONED = Rule(
 )
 
 
+def _blank_words(case: Case) -> str:
+    """Zeros at the start say nothing of what was not read: a RAID keeps its mark at the end of the disk."""
+    facts, names = case.facts, culprit_names(case.culprits)
+    blank = (SectorClass.ZEROS, SectorClass.FF)
+    samples = [s for s in (facts.data_start, *facts.data_samples) if len(s) >= _LEAST_SAMPLE_BYTES]
+    rest = {kind for sample in samples for kind in classify_sectors(sample).tolist()}
+    if any(run.kind not in blank for run in facts.runs) or not rest <= set(blank):
+        return f"no LUKS volume: its start holds {names}; what follows is not recognised"
+    if len(facts.start) >= facts.size_bytes:
+        return f"no LUKS volume: all of it is {names}"
+    return f"no LUKS volume: its start holds {names}, and so do all samples of the rest; not every byte was read"
+
+
 def _holds(case: Case) -> str:
-    names = culprit_names(case.culprits)
+    structures = [culprit for culprit in case.culprits if culprit.name not in FILLINGS]
+    if case.culprits and not structures and all(culprit.name in _BLANK for culprit in case.culprits):
+        return _blank_words(case)
+    # what fills the space between the parts of a known structure is no content of its own
+    names = culprit_names(structures or case.culprits)
     if names == "random":
         return "no LUKS volume: random bytes throughout; encrypted data look the same, but no header is there"
     if not names:
