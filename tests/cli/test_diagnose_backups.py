@@ -55,7 +55,7 @@ def test_a_header_with_another_sector_size_and_the_same_sequence_id(world: World
 def test_a_later_header_is_no_damage(world: World, second: Path) -> None:
     second.write_bytes(with_binary(luks2_image(), seqid=4, label="x") + DATA)
     verdict, findings = diagnosed(world, second)
-    assert (verdict, set(findings)) == ("healthy", {"changed-since-backup"})
+    assert (verdict, set(findings) - {"weak-kdf"}) == ("healthy", {"changed-since-backup"})
     assert "label changed from test to x" in findings["changed-since-backup"]["text"]
 
 

@@ -109,21 +109,18 @@ def open_digests(
 def keyslots_in_order(header: Header, digest: Digest | None = None) -> Iterator[Keyslot]:
     """The keyslots that cryptsetup tries when none is named, preferred ones first; only those of ``digest`` with one.
 
-    These are the ones of the default segment, but while in reencryption all that hold a key of the volume: the one
-    that will remain may be the smaller part of it, and a decryption leaves none.
+    These are the ones of the default segment; while in reencryption, after them all others that hold a key of the
+    volume: the one that will remain may be the smaller part of it, and a decryption leaves none.
     """
-    if digest is not None:
-        asked = [digest]
-    elif header.is_in_reencryption:
-        asked = list(header.digests_in_use)
-    else:
-        segment = header.default_segment
-        found = header.digest_of_segment(segment.id) if segment else None
-        asked = [found] if found else []
-    bound = {k for each in asked for k in each.keyslots}
-    usable = [k for number, k in sorted(header.keyslots.items()) if number in bound and k.type == "luks2"]
+    segment = header.default_segment
+    first = digest or (header.digest_of_segment(segment.id) if segment else None)
+    asked = [first] if first else []
+    if digest is None and header.is_in_reencryption:
+        asked += [other for other in header.digests_in_use if other is not first]
     for priority in (PRIORITY_PREFER, PRIORITY_NORMAL):
-        yield from (k for k in usable if k.priority == priority)
+        for each in asked:
+            bound = [header.keyslots[number] for number in sorted(each.keyslots) if number in header.keyslots]
+            yield from (k for k in bound if k.type == "luks2" and k.priority == priority)
 
 
 @walled("a keyslot")

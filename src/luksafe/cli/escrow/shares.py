@@ -118,4 +118,4 @@ def _state(collector: ShareCollector) -> str:
 def share_lines(sealed: Sealed) -> Iterator[str]:
     """All shares as text, for standard output."""
     for share in sealed.shares:
-        yield render_share(share, sealed.public).decode()
+        yield from render_share(share, sealed.public).decode().split("\n")
