@@ -77,10 +77,10 @@ class Talk:
         self.screen.sendline(number)
 
     def confirm(self) -> None:
-        """Answer YES; the proof that a restore offers before is left out."""
+        """Answer YES; a restore is given the passphrase that proves it before."""
         self.wait("Enter skips this[^\r\n]*: |Type YES to go on: ")
         if not self.text.endswith("go on: "):
-            self.screen.sendline("")
+            self.screen.sendline(PASSPHRASE.decode())
             self.wait("Type YES to go on: ")
         self.screen.sendline("YES")
 

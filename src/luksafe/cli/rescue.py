@@ -10,6 +10,7 @@ import click
 from luksafe.cli.app import EXIT_NEGATIVE, App, verb
 from luksafe.cli.rescue_session import Session
 from luksafe.errors import UsageError
+from luksafe.ops.rescue.ending import what_could_exist
 from luksafe.ops.rescue.look import look
 from luksafe.ops.rescue.model import Outlook
 
@@ -26,14 +27,14 @@ def command(app: App, device: str, anew: bool) -> int:
     """
     if app.json:
         seen = look(app.workspace(), device, [])
-        app.emit(_to_json(seen.outlook), lambda: None)
+        app.emit(_to_json(seen.outlook, device), lambda: None)
         return 0 if seen.outlook.is_healthy else EXIT_NEGATIVE
     if app.yes:
         raise UsageError("rescue asks before each step; --yes would answer what nobody has read")
     return Session(app, device).run(anew=anew)
 
 
-def _to_json(outlook: Outlook) -> dict[str, Any]:
+def _to_json(outlook: Outlook, device: str) -> dict[str, Any]:
     ways = [
         {
             "key": way.key,
@@ -52,4 +53,6 @@ def _to_json(outlook: Outlook) -> dict[str, Any]:
         "story": list(outlook.story),
         "avoid": list(outlook.avoid),
         "ways": ways,
+        "missing": outlook.missing.value,
+        "could_exist": [asdict(hope) for hope in what_could_exist(outlook.missing, device)],
     }

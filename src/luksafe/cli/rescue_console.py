@@ -9,7 +9,8 @@ from luksafe.cli.app import App
 from luksafe.cli.prompts import ask
 from luksafe.cli.terminal import echo, fit, shown, style
 from luksafe.cli.text import bad, good
-from luksafe.ops.rescue.model import Outlook, Step, Way
+from luksafe.ops.rescue.ending import TRUTHS, what_could_exist
+from luksafe.ops.rescue.model import Outlook, Step, Tried, Way
 from luksafe.visible import visible
 
 _WIDTH = 79
@@ -25,10 +26,13 @@ class Console:
         self._room = _LINES
 
     def rule(self, title: str) -> None:
-        """A new screenful begins: a line and its title."""
-        self._room = _LINES
+        """A line and a title; what stands above it must have been seen before it scrolls away."""
         self.line(_RULE)
         self.line(style(title, bold=True) if self._colored else title)
+
+    def after_command(self) -> None:
+        """A command has filled the screen: what it said is read before it scrolls away."""
+        self._room = min(self._room, 4)
 
     def line(self, text: str = "") -> None:
         """One line, broken where it does not fit; waits for Enter when the screen is full."""
@@ -84,8 +88,22 @@ class Console:
             self.line(f"{number:3}  {way.title}")
             self.paragraph(f"{way.chance.words}; {way.risk.words}", indent=5)
             self.paragraph(f"because {way.why}", indent=5)
-        if not ways:
-            self.paragraph("None is left that luksafe can propose with what it knows now.")
+
+    def tried(self, tried: Sequence[Tried]) -> None:
+        """What led nowhere, struck off."""
+        self.rule("Tried, and led nowhere")
+        for item in tried:
+            self.paragraph(item.title, mark="  x  ")
+            self.paragraph(item.answer, indent=5)
+
+    def nothing_left(self, outlook: Outlook, device: str) -> None:
+        """The end: what is true, and what could still exist elsewhere."""
+        self.rule(f"Nothing is left to try on {device} with what is here")
+        self.paragraph(TRUTHS[outlook.missing])
+        self.line()
+        self.line("What could still exist, and where to look for it:")
+        for hope in what_could_exist(outlook.missing, device):
+            self.paragraph(f"{hope.what}: {hope.where}", mark="  -  ")
 
     def step(self, step: Step, number: int, count: int, shown: str) -> None:
         """One step before it is run."""

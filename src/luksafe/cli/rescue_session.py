@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import takewhile
 
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App
 from luksafe.cli.progress import Progress
@@ -19,17 +19,24 @@ from luksafe.cli.terminal import echo
 from luksafe.cli.text import human_size
 from luksafe.device.identity import describe
 from luksafe.errors import LuksafeError
-from luksafe.ops.escrow.found import read_packet_file
 from luksafe.ops.own_folder import FLAG, make_private_folder
 from luksafe.ops.rescue.first_copy import keep_first_copy
 from luksafe.ops.rescue.journal import Journal, journal_folder, read_journal, write_journal
-from luksafe.ops.rescue.look import Look, look, search
-from luksafe.ops.rescue.model import DONE_STATUSES, Step, Way
-from luksafe.ops.rescue.other_backups import try_backup
+from luksafe.ops.rescue.look import Look, look, search, searched_words
+from luksafe.ops.rescue.model import DONE_STATUSES, Step, Way, after_write
+from luksafe.ops.rescue.offered import way_with
 from luksafe.ops.undo import CHANGED_FLAG
 from luksafe.programs import environment, find_program
 from luksafe.vault.record import timestamp
 
+_IN_VAIN = {
+    10: "it says no",
+    11: "what was typed opens nothing",
+    12: "what it reads is damaged",
+    13: "it is of a kind that luksafe does not know",
+}
+"""Exit statuses after which the same again would say the same again."""
+_OTHER_ANSWERS = ("o: add an option", "s: skip it", "b: back to the ways", "q: leave")
 _STATUS_WORDS = {
     1: "it failed",
     2: "the command was not understood",
@@ -57,6 +64,7 @@ class Session:
         self._folder = journal_folder(self._workspace.require_own_state(), target_key)
         self._journal = Journal(device, target_key, timestamp(self._workspace.now()))
         self._is_left = False
+        self._shows_all = False
 
     def run(self, *, anew: bool) -> int:
         """The whole conversation; the exit status."""
@@ -73,12 +81,14 @@ class Session:
                 break
             self._walk(way)
             if not self._is_left and not self._journal.is_finished:
-                seen = self._look()
-                self._console.outlook(seen.outlook, self._device)
+                before_it, seen = seen, self._look()
+                if replace(before_it.outlook, ways=()) != replace(seen.outlook, ways=()):  # else it was told
+                    self._console.outlook(seen.outlook, self._device)
         return self._farewell() if self._journal.is_finished else self._leave()
 
     def _look(self) -> Look:
-        self._app.say(f"looking at {self._device} (nothing is written) …")
+        if not self._app.quiet:
+            self._console.line(f"looking at {self._device} (nothing is written) …")
         return look(self._workspace, self._device, self._journal.guesses)
 
     def _resume(self, before: Journal) -> None:
@@ -123,59 +133,73 @@ class Session:
             if self._console.choose("Enter goes on there, w shows all ways:", ("", "w")) == "":
                 return going
         while True:
-            self._console.ways(ways)
-            numbers = [str(number) for number in range(1, len(ways) + 1)]
-            question = "Which way? A number; f: I have a backup or packet in a file; q: leave:"
-            typed = self._console.choose(question, (*numbers, "f", "q") if numbers else ("f", "q"))
-            if typed == "q":
+            way = self._ask_way(seen)
+            if isinstance(way, Way):
+                self._journal.way, self._journal.step = way.key, 0
+                self._save()
+                return way
+            if way == "q":
                 return None
-            if typed == "f":
-                way = self._import()
-                if way is None:
-                    return self._choose(self._look())
-            else:
-                way = ways[int(typed) - 1]
-            self._journal.way, self._journal.step = way.key, 0
-            self._save()
-            return way
+            if way == "f":
+                seen = self._look()
 
-    def _import(self) -> Way | None:
-        """Take a header backup or an escrow packet into the vault: then the ways that it opens are shown.
+    def _ask_way(self, seen: Look) -> Way | str:
+        """A way, or what was typed instead."""
+        tried = self._journal.tried
+        ways = seen.outlook.ways if self._shows_all else seen.outlook.left(tried)
+        self._shows_all = False
+        if tried:
+            self._console.tried(tried)
+        if ways:
+            self._console.ways(ways)
+        else:
+            self._console.nothing_left(seen.outlook, self._device)
+        numbers = [str(number) for number in range(1, len(ways) + 1)]
+        again = ["a"] if len(ways) < len(seen.outlook.ways) else []
+        typed = self._console.choose(_question(bool(numbers), bool(again)), (*numbers, "f", *again, "q"))
+        if typed == "f":
+            return self._take_file(seen) or "f"
+        self._shows_all = typed == "a"
+        return typed if typed in ("a", "q") else ways[int(typed) - 1]
 
-        What names a backup in the vault instead is the way to try that one.
-        """
+    def _take_file(self, seen: Look) -> Way | None:
+        """What the user has: a way with it, or None where it is in the vault now, so that a new look shows its ways."""
         path = ask("Its path, or a backup in the vault (Enter: none): ")
         if not path:
             return None
-        if not os.path.lexists(path):
-            try:
-                with self._workspace.open_vault() as vault:
-                    return try_backup(self._device, vault.resolve(path), "you named it")
-            except LuksafeError:
-                pass  # the command says what is wrong with the path
-        verb = ("escrow", "import") if _is_packet(path) else ("import",)
-        self._run(Step(("luksafe", *verb, path), ""))
-        return None
+        try:
+            offer = way_with(self._workspace, self._device, path)
+        except LuksafeError as problem:
+            self._console.warning(str(problem))
+            if problem.hint:
+                self._console.paragraph(problem.hint)
+            return None
+        for step in offer.keep:
+            if self._run(step) not in DONE_STATUSES:
+                return None
+        if offer.keep and any(way.key.startswith("packet:") for way in self._look().outlook.left(self._journal.tried)):
+            return None
+        return offer.way
 
     def _walk(self, way: Way) -> None:
         """Step by step along a way, until it ends, fails, or is left."""
         if way.key == "search":
-            self._search(way.steps[0])
+            self._search(way)
             return
         for number in range(self._journal.step, len(way.steps)):
             self._journal.step = number
             self._save()
-            if not self._take(way.steps[number], number + 1, len(way.steps)):
+            if not self._take(way, way.steps[number], number + 1):
                 return
         self._journal.way, self._journal.step = "", 0
         self._save()
 
-    def _take(self, step: Step, number: int, count: int) -> bool:
+    def _take(self, way: Way, step: Step, number: int) -> bool:
         """One step. False when the way ends here."""
+        answers = ["r: run it", *_OTHER_ANSWERS]
         while True:
-            self._console.step(step, number, count, self._shown(step))
-            question = "r: run it, o: add an option, s: skip it, b: back to the ways, q: leave:"
-            typed = self._console.choose(question, ("r", "o", "s", "b", "q"))
+            self._console.step(step, number, len(way.steps), self._shown(step))
+            typed = self._console.choose(f"{', '.join(answers)}:", [answer[0] for answer in answers])
             if typed == "q":
                 self._is_left = True
                 return False
@@ -192,7 +216,15 @@ class Session:
             if status in DONE_STATUSES:
                 self._note_success(step)
                 return True
+            self._console.after_command()
             self._console.rule(f"That did not work: {_STATUS_WORDS.get(status, f'exit status {status}')}")
+            if status in _IN_VAIN:  # Enter does not ask the same again
+                self._strike(way, f"{self._shown(step)}: {_IN_VAIN[status]}")
+                answers = ["b: back to the ways", "r: run it again", *_OTHER_ANSWERS[:2], "q: leave"]
+
+    def _strike(self, way: Way, answer: str) -> None:
+        self._journal.strike(way, answer)
+        self._save()
 
     def _with_options(self, step: Step) -> Step:
         """The step with what its command says that it wants: the file of a key, a danger that is accepted."""
@@ -203,12 +235,16 @@ class Session:
             return step
 
     def _note_success(self, step: Step) -> None:
+        if step.writes:
+            self._journal.tried = after_write(self._journal.tried)
+            self._save()
         if step.proves and not self._journal.is_finished:
             self._journal.is_finished = True
             self._save()
             self._console.success("The data can be read.")
 
-    def _search(self, step: Step) -> None:
+    def _search(self, way: Way) -> None:
+        step = way.steps[0]
         self._console.step(step, 1, 1, self._shown(step))
         if self._console.choose("r: run it, b: back to the ways:", ("r", "b")) == "b":
             self._journal.way = ""
@@ -217,8 +253,13 @@ class Session:
             found, self._journal.guesses = search(self._workspace, self._device, lambda label, size: progress)
         self._journal.note(step.shown, 0, timestamp(self._workspace.now()))
         self._journal.way, self._journal.step = "", 0
+        if not self._journal.guesses:
+            self._journal.strike(way, searched_words(found))
         self._save()
-        for line in scan_lines(found, self._device, colored=self._app.is_colored):
+        for line in takewhile(
+            lambda line: not line.startswith("next:"),  # what is next, the ways say
+            scan_lines(found, self._device, colored=self._app.is_colored),
+        ):
             self._console.line(line)
 
     def _run(self, step: Step) -> int:
@@ -254,7 +295,7 @@ class Session:
         write_journal(self._folder, self._journal)
 
     def _leave(self) -> int:
-        self._console.rule("You leave the rescue; nothing is lost")
+        self._console.rule("You leave the rescue; what was done and tried is kept")
         self._console.line(f"  to go on: {self._again()}")
         if self._journal.copy_file:
             self._console.line(f"  the copy of the header region: {self._journal.copy_file}")
@@ -278,9 +319,9 @@ class Session:
         return 0 if all(item.status != EXIT_WARNINGS for item in self._journal.done) else EXIT_WARNINGS
 
 
-def _is_packet(path: str) -> bool:
-    try:
-        read_packet_file(Path(path))
-    except LuksafeError:
-        return False
-    return True
+def _question(has_ways: bool, has_more: bool) -> str:
+    """What is asked below the ways: one line of a terminal."""
+    if not has_more:
+        number = "Which way? A number; " if has_ways else ""
+        return f"{number}f: I have a backup or packet in a file; q: leave:"
+    return f"{'A number; ' if has_ways else ''}f: I have something in a file; a: all ways again; q: leave:"

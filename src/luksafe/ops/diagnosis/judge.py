@@ -60,6 +60,7 @@ def diagnose(facts: Facts) -> Diagnosis:
         avoid=(*rule.avoid, *mapped_avoid(case, rule.verdict)),
         story=rule.story(case),
         ways=rule.ways,
+        missing=rule.missing,
         parameters={} if is_other else _parameters(layout),
     )
 

@@ -47,6 +47,17 @@ class Lead(StrEnum):
     KEY = "key"
 
 
+class Missing(StrEnum):
+    """What is missing to read the data, once all that is at hand was tried."""
+
+    HEADER = "header"
+    KEY = "key"
+    DATA = "data"
+    DEVICE = "device"
+    PROGRAM = "program"
+    NOTHING = "nothing"
+
+
 class State(StrEnum):
     """How a part is. ``inactive``: a keyslot that holds no key; ``unknown``: nothing tells."""
 
@@ -133,7 +144,7 @@ class Culprit:
 class Diagnosis:
     """Everything said of a target. ``first`` are the lines that come before all others; ``next`` commands in order.
 
-    ``rule`` is the code of the rule that gave verdict, summary, ``story``, ``next``, ``ways`` and ``avoid``.
+    ``rule`` is the code of the rule that gave verdict, summary, ``story``, ``next``, ``ways``, ``missing``, ``avoid``.
     """
 
     target: str
@@ -150,6 +161,7 @@ class Diagnosis:
     avoid: tuple[str, ...] = ()
     story: str = ""
     ways: Mapping[Lead, Chance] = field(default_factory=dict)
+    missing: Missing = Missing.HEADER
     parameters: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -12,7 +12,7 @@ import msgspec
 
 from luksafe.errors import DamagedInput, StoreError
 from luksafe.ops.own_folder import make_private_folder
-from luksafe.ops.rescue.model import Guess
+from luksafe.ops.rescue.model import Guess, Tried, Way
 from luksafe.wall import walled
 
 MAX_FILE_BYTES = 1 << 20
@@ -30,7 +30,10 @@ class Done:
 
 @dataclass
 class Journal:
-    """One rescue. ``done`` are the commands that were run, ``way`` and ``step`` where one is."""
+    """One rescue. ``done`` are the commands that were run, ``way`` and ``step`` where one is.
+
+    ``tried`` are the ways that led nowhere.
+    """
 
     device: str
     target_key: str
@@ -42,10 +45,16 @@ class Journal:
     is_finished: bool = False
     done: list[Done] = field(default_factory=list)
     guesses: list[Guess] = field(default_factory=list)
+    tried: list[Tried] = field(default_factory=list)
 
     def note(self, command: str, status: int, when: str) -> None:
         """Add a command that was run."""
         self.done.append(Done(command, status, when))
+
+    def strike(self, way: Way, answer: str) -> None:
+        """Note that a way was gone in vain; a later answer replaces an earlier one."""
+        self.tried = [item for item in self.tried if item.key != way.key]
+        self.tried.append(Tried(way.key, way.title, answer))
 
 
 def journal_folder(state_folder: Path, target_key: str) -> Path:

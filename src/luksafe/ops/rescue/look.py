@@ -17,6 +17,8 @@ from luksafe.ops.scan.scan import scan
 from luksafe.ops.target import open_target
 from luksafe.ops.workspace import Workspace
 
+MOST_NAMED = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -44,8 +46,25 @@ def look(workspace: Workspace, device: str, guesses: Sequence[Guess]) -> Look:
 def search(
     workspace: Workspace, device: str, begin: Callable[[str, int], Callable[[int], None]]
 ) -> tuple[Scanned, list[Guess]]:
-    """Search the whole device; the guesses are the partitions that no table lists, the surest first."""
+    """Search the whole device; the guesses are where volumes lie on it, the surest first."""
     found = scan(workspace, Path(device), begin)
-    lost = [p for p in found.partitions if not p.listed and p.length]
-    guesses = [Guess(p.start, p.length, p.uuid, p.sure) for p in lost]
+    backups = {(r.start, r.uuid): f"vault:{r.known.name[7:]}" for r in found.remains if r.known.name[:7] == "backup "}
+    headers = {(volume.offset, volume.uuid) for volume in found.volumes if volume.is_usable}
+    guesses = []
+    for part in found.partitions:
+        if part.is_whole_device or not part.length:
+            continue  # what begins with the device was looked at before
+        place = (part.start, part.uuid)
+        header = "" if place in headers else backups.get(place, "")
+        guesses.append(Guess(part.start, part.length, part.uuid, part.sure, header))
     return found, sorted(guesses, key=lambda guess: not guess.sure)
+
+
+def searched_words(found: Scanned) -> str:
+    """What a search found that leads nowhere further, in words."""
+    bad = " (parts of it cannot be read)" if found.unreadable else ""
+    if not found.volumes and not found.remains:
+        return f"no header and no key material of one anywhere in {found.bytes_read} bytes{bad}"
+    seen = ", ".join(f"a header at byte {volume.offset}" for volume in found.volumes[:MOST_NAMED])
+    more = f" and {len(found.volumes) - MOST_NAMED} more" if len(found.volumes) > MOST_NAMED else ""
+    return f"{seen or 'key material'}{more}, but no volume at another place than the start of the device{bad}"

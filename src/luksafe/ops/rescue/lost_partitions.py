@@ -1,4 +1,4 @@
-"""Ways to a volume in no partition table: a read-only device over just its part of the disk."""
+"""Ways to a volume that does not begin with the device: a read-only device over just its part of the disk."""
 
 from __future__ import annotations
 
@@ -13,23 +13,34 @@ _SECTOR_BYTES = 512
 
 
 def partition_ways(device: str, guesses: Sequence[Guess]) -> Iterator[Way]:
-    """One way for each lost partition: make it reachable, prove it, open it. Nothing is written to the disk."""
+    """One way for each partition: make it reachable, prove it, open it. Nothing is written to the disk."""
     for number, guess in enumerate(guesses, 1):
         make, node = _attach(device, guess, number)
         if not node:
             continue
-        opening = Step(
-            ("cryptsetup", "open", "--readonly", node, f"rescued{number}"),
-            f"Opens it read-only: the data are then at /dev/mapper/rescued{number}. (Needs root and dm-crypt.)",
-        )
-        listing = Step(("luksafe", "ls", node, "/"), "Lists the files inside. Reads only.")
         yield Way(
             f"partition:{guess.start}",
             f"Reach the volume {guess.uuid[:8]} at byte {guess.start}",
             Chance.VERY_LIKELY if guess.sure else Chance.LIKELY,
             Risk.READS_ONLY,
-            f"a search found its header there; the partition has at most {guess.length} bytes",
-            (make, prove(node), listing, opening),
+            _why(guess),
+            (make, *_steps(guess, node, number)),
+        )
+
+
+def _why(guess: Guess) -> str:
+    what = f"the key material of {guess.header}" if guess.header else "its header"
+    return f"a search found {what} there; the partition has at most {guess.length} bytes"
+
+
+def _steps(guess: Guess, node: str, number: int) -> Iterator[Step]:
+    header = ("--header", guess.header) if guess.header else ()
+    yield prove(node, guess.header)
+    yield Step(("luksafe", "ls", node, "/", *header), "Lists the files inside. Reads only.")
+    if not guess.header:
+        yield Step(
+            ("cryptsetup", "open", "--readonly", node, f"rescued{number}"),
+            f"Opens it read-only: the data are then at /dev/mapper/rescued{number}. (Needs root and dm-crypt.)",
         )
 
 

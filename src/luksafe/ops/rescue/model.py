@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from luksafe.ops.diagnosis.model import Chance
+from luksafe.ops.diagnosis.model import Chance, Missing
 
 __all__ = ["Chance"]
 DONE_STATUSES = (0, 3)
+_BY_BACKUP = ("read", "restore", "try")
+_OF_THE_KEY = (*_BY_BACKUP, "packet", "partition", "search")
+"""Ways whose answer does not change when the header is written."""
 
 
 class Risk(IntEnum):
@@ -72,12 +76,30 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A lost partition that a search found, in bytes."""
+    """A partition that a search found, in bytes. ``header`` names the backup with which it is read, where only key
+    material is left there.
+    """
 
     start: int
     length: int
     uuid: str
     sure: bool
+    header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A way that was gone and led nowhere; ``answer`` is what came of it. ``key`` is that of the way."""
+
+    key: str
+    title: str
+    answer: str
+
+    @property
+    def about(self) -> str:
+        """What was tried: reading with a backup, or writing it, is an attempt with the same key."""
+        kind, _, name = self.key.partition(":")
+        return name if kind in _BY_BACKUP else self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +114,14 @@ class Outlook:
     avoid: tuple[str, ...]
     ways: tuple[Way, ...]
     is_healthy: bool
+    missing: Missing
+
+    def left(self, tried: Sequence[Tried]) -> tuple[Way, ...]:
+        """The ways that were not gone in vain."""
+        over = {item.about for item in tried}
+        return tuple(way for way in self.ways if Tried(way.key, "", "").about not in over)
+
+
+def after_write(tried: Sequence[Tried]) -> list[Tried]:
+    """What stays tried when the header is another: the rest may lead in now."""
+    return [item for item in tried if item.key.partition(":")[0] in _OF_THE_KEY]

@@ -59,8 +59,8 @@ def try_backup(device: str, backup: Backup, why: str, chance: Chance = Chance.MA
     )
     restore = Step(
         ("luksafe", "restore", name, device),
-        "Only when the step before found data: writes the backup to the device. Shows the plan, asks for YES, saves "
-        "what is there now, reads back.",
+        "Only when the step before found data: writes the backup to the device. Asks for the passphrase, which proves "
+        "it, shows the plan, asks for YES, saves what is there now, reads back.",
         writes=True,
     )
     return Way(

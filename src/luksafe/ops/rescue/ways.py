@@ -17,6 +17,7 @@ from luksafe.ops.workspace import Workspace
 
 UUID_RULES = ("uuid-changed", "uuid-damaged")
 """Rules after which a volume needs a UUID again, and nothing else."""
+ASKS = "Asks for the passphrase: only that proves what it would write. "
 
 
 def outlook(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosis, guesses: Sequence[Guess]) -> Outlook:
@@ -43,6 +44,7 @@ def outlook(workspace: Workspace, device: str, facts: Facts, diagnosis: Diagnosi
         avoid=diagnosis.avoid,
         ways=tuple(sorted(ways, key=lambda way: (way.chance, way.risk))),
         is_healthy=diagnosis.verdict is Verdict.HEALTHY,
+        missing=diagnosis.missing,
     )
 
 
@@ -108,11 +110,10 @@ def _by_repair(device: str, facts: Facts, diagnosis: Diagnosis) -> Iterator[Way]
             )
         return
     why = "; ".join(f"{proposal.text} ({proposal.why})" for proposal in facts.repair.proposals[:2])
-    proven = all(proposal.evidence.is_proof for proposal in facts.repair.proposals)
-    flags = () if proven else ("--allow-unproven",)
+    asks = "" if all(proposal.evidence.is_proof for proposal in facts.repair.proposals) else ASKS
     repair = Step(
-        ("luksafe", "repair", device, *flags),
-        "Shows what it will write, asks for YES, saves what is there now in two places, writes, reads back.",
+        ("luksafe", "repair", device),
+        f"{asks}Shows what it will write, asks for YES, saves what is there now in two places, writes, reads back.",
         writes=True,
     )
     yield Way("repair", "Mend the header from what is left of it", chance, Risk.UNDOABLE, why, (repair, prove(device)))

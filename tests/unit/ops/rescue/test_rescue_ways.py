@@ -19,7 +19,7 @@ from luksafe.ops.rescue import first_copy, lost_partitions
 from luksafe.ops.rescue.first_copy import keep_first_copy
 from luksafe.ops.rescue.look import look
 from luksafe.ops.rescue.lost_partitions import partition_ways
-from luksafe.ops.rescue.model import Chance, Guess, Outlook, Risk
+from luksafe.ops.rescue.model import Chance, Guess, Outlook, Risk, Tried, after_write
 from luksafe.ops.restore import plan
 from luksafe.ops.undo import note_outcome, plan_undo
 from luksafe.ops.workspace import Workspace
@@ -67,6 +67,30 @@ def test_what_the_other_copy_proves_is_mended_first(workspace: Workspace, disk: 
     seen = look(workspace, str(disk), ()).outlook
     assert next(iter(ways(seen).items())) == ("repair", (Chance.VERY_LIKELY, Risk.UNDOABLE))
     assert command(seen, "repair") == f"luksafe repair {disk}"
+
+
+def test_what_nothing_proves_is_never_allowed_by_rescue_itself(workspace: Workspace, disk: Path) -> None:
+    whole = disk.read_bytes()
+    hurt = bytearray(whole)
+    for at in (0, 16384):  # the checksums of both copies: what remains speaks for itself only
+        hurt[at + 448 : at + 480] = bytes(32)
+    disk.write_bytes(hurt)
+    seen = look(workspace, str(disk), ()).outlook
+    repair = next(way for way in seen.ways if way.key == "repair")
+    assert repair.steps[0].text.startswith("Asks for the passphrase")
+    assert not [step for way in seen.ways for step in way.steps if "--allow-unproven" in step.command]
+
+
+def test_what_was_tried_is_struck_off_and_comes_back_only_when_the_header_is_another(
+    workspace: Workspace, disk: Path
+) -> None:
+    backup_device(workspace, str(disk))
+    disk.write_bytes(bytes(32768) + disk.read_bytes()[32768:])
+    seen = look(workspace, str(disk), ()).outlook
+    read, *_ = (way for way in seen.ways if way.key.startswith("read:"))
+    tried = [Tried(read.key, read.title, "it says no"), Tried("search", "", ""), Tried("passphrase", "", "")]
+    assert seen.left(tried) == ()  # to write a backup that opens nothing is no other way
+    assert [item.key for item in after_write(tried)] == [read.key, "search"]
 
 
 def test_of_two_copies_that_differ_both_are_shown_and_none_is_chosen(workspace: Workspace, disk: Path) -> None:

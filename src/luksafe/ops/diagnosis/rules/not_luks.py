@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from luksafe.ops.diagnosis.culprits import FILLINGS
 from luksafe.ops.diagnosis.elsewhere import VolumeElsewhere
-from luksafe.ops.diagnosis.model import Chance, Lead, Verdict
+from luksafe.ops.diagnosis.model import Chance, Lead, Missing, Verdict
 from luksafe.ops.diagnosis.remains import has_luks_left, is_mostly_random
 from luksafe.ops.diagnosis.rules.commands import find_volume, reach, scan
 from luksafe.ops.diagnosis.rules.rule import Case, Rule
@@ -27,6 +27,7 @@ def _unpack(case: Case) -> Iterator[str]:
 
 CONTAINER = Rule(
     code="container",
+    missing=Missing.DEVICE,
     verdict=Verdict.NOT_LUKS,
     seen="the file holds the bytes of a disk in another form (qcow2, vmdk, vhd, vdi, E01, gzip, xz, zstd …)",
     applies=lambda case: case.facts.container is not None,
@@ -50,6 +51,7 @@ def _form(case: Case) -> str:
 
 EMPTY = Rule(
     code="empty",
+    missing=Missing.DEVICE,
     verdict=Verdict.NOT_LUKS,
     seen="no header, and the target has 0 bytes",
     applies=lambda case: case.header is None and case.facts.size_bytes == 0,
@@ -98,6 +100,7 @@ def _unneeded(case: Case) -> str:
 
 VOLUME_ELSEWHERE = Rule(
     code="volume-elsewhere",
+    missing=Missing.KEY,
     verdict=Verdict.NOT_LUKS,
     seen=(
         "no header and nothing that a backup has here, but a whole header with key material behind it at another byte:"
@@ -130,6 +133,7 @@ def _partition_words(partition: Partition) -> str:
 
 PARTITIONED = Rule(
     code="partitioned",
+    missing=Missing.DEVICE,
     verdict=Verdict.NOT_LUKS,
     seen="no header, nothing says that LUKS was here, and a partition table is in force",
     applies=lambda case: case.header is None and bool(_table(case)) and not has_luks_left(case.facts),
@@ -176,6 +180,7 @@ def _holds(case: Case) -> str:
 
 NOT_LUKS = Rule(
     code="not-luks",
+    missing=Missing.DEVICE,
     verdict=Verdict.NOT_LUKS,
     seen="no header, and nothing says that LUKS was here",
     applies=lambda case: case.header is None and not has_luks_left(case.facts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from luksafe.ops.diagnosis.model import Chance, Lead, State, Verdict
+from luksafe.ops.diagnosis.model import Chance, Lead, Missing, State, Verdict
 from luksafe.ops.diagnosis.rules.commands import bring_back, find_key, use_what_opens
 from luksafe.ops.diagnosis.rules.rule import AVOID_WRITES, Case, Rule, Ways
 from luksafe.ops.diagnosis.rules.words import are, backup_words, keyslot_words, vault_words
@@ -178,6 +178,7 @@ def _others_words(case: Case) -> str:
 
 SOME_DESTROYED = Rule(
     code="keyslot-destroyed",
+    missing=Missing.KEY,
     verdict=Verdict.NEEDS_BACKUP,
     seen="a keyslot in use is destroyed, others are whole",
     applies=lambda case: case.header is not None and bool(case.destroyed),

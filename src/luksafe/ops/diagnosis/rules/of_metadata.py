@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 
 from luksafe.luks.finding import Severity
-from luksafe.ops.diagnosis.model import Chance, Lead, Verdict
+from luksafe.ops.diagnosis.model import Chance, Lead, Missing, Verdict
 from luksafe.ops.diagnosis.rules.commands import best_backups, bring_back, repair, repair_uuid
 from luksafe.ops.diagnosis.rules.of_keyslots import TABLE_CODES
 from luksafe.ops.diagnosis.rules.rule import AVOID_WRITES, Case, Rule
@@ -79,6 +79,7 @@ def _errors(case: Case) -> str:
 
 DEVICE_CUT = Rule(
     code="device-cut",
+    missing=Missing.DATA,
     verdict=Verdict.NEEDS_BACKUP,
     seen="the device ends before the data begin",
     applies=lambda case: case.header is not None and _is_cut(case),
@@ -182,6 +183,7 @@ CONTRADICTED = Rule(
 )
 UUID_CHANGED = Rule(
     code="uuid-changed",
+    missing=Missing.KEY,
     verdict=Verdict.REPAIRABLE,
     seen="the same, and only the UUID differs",
     applies=lambda case: case.header is not None and case.contradiction is not None and case.contradiction.is_only_uuid,
@@ -244,6 +246,7 @@ REPAIRABLE_UNPROVEN = Rule(
 )
 COPIES_DIFFER = Rule(
     code="copies-differ",
+    missing=Missing.KEY,
     verdict=Verdict.REPAIRABLE,
     seen="the two copies differ otherwise",
     applies=lambda case: _has_finding(case, SPLIT_CODES),
@@ -263,6 +266,7 @@ COPIES_DIFFER = Rule(
 )
 UUID_DAMAGED = Rule(
     code="uuid-damaged",
+    missing=Missing.KEY,
     verdict=Verdict.REPAIRABLE,
     seen="its UUID is none",
     applies=lambda case: _has_finding(case, frozenset({"uuid-form"})),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from luksafe.luks.model import Header
 from luksafe.luks.requirements import unknown_requirements
 from luksafe.ops.diagnosis.against_backup import formatted_again
-from luksafe.ops.diagnosis.model import Chance, Lead, State, Verdict
+from luksafe.ops.diagnosis.model import Chance, Lead, Missing, State, Verdict
 from luksafe.ops.diagnosis.rules.commands import bring_back, find_key, keep_and_prove, resume
 from luksafe.ops.diagnosis.rules.rule import AVOID_WRITES, Case, Rule
 from luksafe.ops.diagnosis.rules.words import culprit_names, keyslot_words
@@ -24,6 +24,7 @@ def _unknown(case: Case) -> list[str]:
 
 UNKNOWN_REQUIREMENT = Rule(
     code="unknown-requirement",
+    missing=Missing.PROGRAM,
     verdict=Verdict.UNSUPPORTED,
     seen="the header requires something that nothing here knows",
     applies=lambda case: bool(_unknown(case)),
@@ -71,6 +72,7 @@ def _clear_words(case: Case) -> str:
 
 DECRYPTED = Rule(
     code="decrypted",
+    missing=Missing.NOTHING,
     verdict=Verdict.NOT_LUKS,
     seen="a header without keyslots and digests, all of whose segments are in the clear",
     applies=lambda case: is_decrypted(case.header),
@@ -138,6 +140,7 @@ def _better(case: Case) -> str:
 
 KEY_REJECTED = Rule(
     code="key-rejected",
+    missing=Missing.KEY,
     verdict=Verdict.NEEDS_KEY,
     seen="the key that was given opens nothing",
     applies=lambda case: case.facts.attempt is not None and case.facts.attempt.is_rejected,
@@ -159,6 +162,7 @@ KEY_REJECTED = Rule(
 )
 IN_REENCRYPTION = Rule(
     code="in-reencryption",
+    missing=Missing.KEY,
     verdict=Verdict.HEALTHY,
     seen="a reencryption was begun and has not ended; else nothing",
     applies=lambda case: case.header is not None and case.header.is_in_reencryption,
@@ -172,6 +176,7 @@ IN_REENCRYPTION = Rule(
 )
 DATA_OVERWRITTEN = Rule(
     code="data-overwritten",
+    missing=Missing.KEY,
     verdict=Verdict.HEALTHY,
     seen="the header is whole, but something was written over the data",
     applies=lambda case: case.header is not None and bool(case.culprits),
@@ -194,6 +199,7 @@ def _doubt(case: Case) -> str:
 
 HEALTHY = Rule(
     code="healthy",
+    missing=Missing.KEY,
     verdict=Verdict.HEALTHY,
     seen="nothing of all that",
     applies=lambda case: case.header is not None,

@@ -10,7 +10,7 @@ from luksafe.luks.model import Header
 from luksafe.ops.diagnosis.against_backup import Contradiction
 from luksafe.ops.diagnosis.facts import Facts
 from luksafe.ops.diagnosis.layout import VolumeLayout
-from luksafe.ops.diagnosis.model import Chance, Culprit, KeyslotState, Lead, State, Verdict
+from luksafe.ops.diagnosis.model import Chance, Culprit, KeyslotState, Lead, Missing, State, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,8 @@ Ways = Mapping[Lead, Chance]
 class Rule:
     """One line of the table. ``seen`` are the words of its condition; ``story`` tells what it means, for people under
     stress; ``next`` are commands, the best first; ``ways`` say how likely each lead gets in (those missing do not);
-    ``headline`` stands over the report where the verdict's word alone would mislead.
+    ``missing`` is what is needed when none of them got in; ``headline`` stands over the report where the verdict's
+    word alone would mislead.
     """
 
     code: str
@@ -84,6 +85,7 @@ class Rule:
     ways: Ways
     avoid: tuple[str, ...] = ()
     headline: str = ""
+    missing: Missing = Missing.HEADER
 
 
 AVOID_WRITES = (

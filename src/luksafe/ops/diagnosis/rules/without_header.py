@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from luksafe.ops.diagnosis.facts import Facts
-from luksafe.ops.diagnosis.model import Chance, Lead, Verdict
+from luksafe.ops.diagnosis.model import Chance, Lead, Missing, Verdict
 from luksafe.ops.diagnosis.remains import USUAL_DATA_OFFSETS, has_header_left
 from luksafe.ops.diagnosis.rules import not_luks
 from luksafe.ops.diagnosis.rules.commands import best_backups, bring_back, find_key, scan
@@ -26,6 +26,7 @@ def _version_words(case: Case) -> str:
 
 UNKNOWN_VERSION = Rule(
     code="unknown-version",
+    missing=Missing.PROGRAM,
     verdict=Verdict.UNSUPPORTED,
     seen="no header even after repair, its version unknown, no backup of it in the vault",
     applies=_version_unknown,
@@ -63,6 +64,7 @@ def _is_blank(facts: Facts) -> bool:
 
 DATA_GONE = Rule(
     code="data-gone",
+    missing=Missing.DATA,
     verdict=Verdict.LOST,
     seen=(
         "no header even after repair; a backup belongs to this volume and was seen to open data, but the device reads"
@@ -243,6 +245,7 @@ def _is_all_random(case: Case) -> bool:
 
 NO_DATA_LEFT = Rule(
     code="no-data-left",
+    missing=Missing.DATA,
     verdict=Verdict.LOST,
     seen=(
         "remains of LUKS, but nothing behind the first MiB and no sample of the data looks encrypted any more, and the"
