@@ -161,7 +161,7 @@ def test_a_crash_leaves_no_core_file(world: World) -> None:
     folder.mkdir()
     if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
         pytest.skip("no core files are allowed here at all")
-    to = ("--recipient", str(samples.age_identity().to_public()), "--output", str(folder / "absent"))
+    to = ("--recipient", str(samples.age_identity().to_public()), "--output", str(world.folder))
     command = [sys.executable, "-m", "luksafe", "--vault", str(world.vault), "escrow", "save", str(disk)]
     command += ["--key-file", str(world.key_file), *to]
     crash = ["strace", "-qq", "-o", "/dev/null", "-P", str(world.key_file), "-e", "trace=read"]

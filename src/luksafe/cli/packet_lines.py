@@ -26,4 +26,5 @@ def packet_line(packet: PacketSummary, now: datetime) -> str:
     made = f", made {age_of(packet.made, now)}" if packet.made else ""
     verified = f"verified {age_of(packet.verified, now)}" if packet.verified else "never verified"
     kinds = " and ".join(packet.kinds) or "contents unknown"
-    return f"packet {packet.id}: {kinds} for {packet.sealed_for}{made}, {verified}"
+    stale = f"; {'DEAD' if packet.is_dead else 'stale'}: {packet.stale}" if packet.stale else ""
+    return f"packet {packet.id}: {kinds} for {packet.sealed_for}{made}, {verified}{stale}"

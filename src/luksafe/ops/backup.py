@@ -27,6 +27,7 @@ from luksafe.ops.record import make_record, uuid_of
 from luksafe.ops.target import Target, open_target, require_path
 from luksafe.ops.workspace import Workspace
 from luksafe.reader import BytesReader, Reader
+from luksafe.vault.record import Proof, timestamp
 from luksafe.vault.report import Added, Copy
 from luksafe.vault.vault import Vault
 
@@ -174,6 +175,21 @@ def require_whole_keyslots(
         _refuse_damaged(damaged, device)
     for words in _dangers(damaged, [slot for slot in destroyed if slot != erased], device):
         workspace.warn(f"{words}; see luksafe diagnose {device}")
+
+
+def note_opened(workspace: Workspace, backup_id: str, keyslot: int | None, digest: int, what: str) -> None:
+    """Note with a backup that its header was just opened by a keyslot (None: that the volume key is the digest's)."""
+    proof = Proof(
+        id=backup_id,
+        when=timestamp(workspace.now()),
+        method=what,
+        keyslot=keyslot,
+        digest=digest,
+        host=workspace.host_name,
+        tool=workspace.tool,
+    )
+    with workspace.open_vault() as vault:
+        vault.add_proof(proof)
 
 
 def backup_target(workspace: Workspace, target: Target, why: str) -> str:

@@ -244,12 +244,12 @@ def _summed_up(bench: _Bench, device: str, facts: DeviceFacts | None, chosen: Ma
 
 
 def packets_of(vault: Vault, uuid: str | None, live: Header | None = None) -> tuple[PacketSummary, ...]:
-    """The escrow packets of a volume (of all with None), compared with its header where that is at hand."""
+    """The escrow packets of a volume (of all with None), compared with its header, else with its current backup."""
     stored = vault.packets(uuid)
     if not stored:
         return ()
     # costs start-up time, and few volumes have packets
     from luksafe.ops.escrow.found import readable
-    from luksafe.ops.escrow.summary import summarise
+    from luksafe.ops.escrow.summary import current_headers, summarise
 
-    return summarise(readable(stored), live)
+    return summarise(readable(stored), live, current_headers(vault))

@@ -28,7 +28,8 @@ def stale_packets(packets: Sequence[PacketSummary], device: str) -> Iterator[Rea
     for packet in packets:
         if packet.stale:
             text = f"escrow packet {packet.id} opens it no longer: {packet.stale}"
-            yield Reason("packet-stale", text, f"luksafe escrow verify {packet.id} {device}")
+            remedy = f"forget {packet.id}" if packet.is_dead else f"escrow verify {packet.id} {device}"
+            yield Reason("packet-stale", text, f"luksafe {remedy}")
 
 
 def copy_reasons(vault: Vault, copies: CountedCopies) -> Iterator[Reason]:

@@ -8,9 +8,10 @@ import click
 
 VERBS = {
     "save": ("save", "Seal the key of DEVICE to the people who may need it."),
-    "show": ("show", "What a packet is, without opening it; all packets of the vault."),
+    "list": ("list", "The packets of the vault, by volume; which are of no more use."),
+    "show": ("show", "What a packet is, without opening it."),
     "open": ("open_", "Open a packet: its secret, alone, on standard output."),
-    "verify": ("verify", "Does a packet still open its device?"),
+    "verify": ("verify", "Does a packet still open its device? With --all: each of them."),
     "apply": ("apply", "Give DEVICE a new passphrase by what a packet holds."),
     "reseal": ("reseal", "Seal what a packet holds to other recipients."),
     "rotate": ("rotate", "A fresh recovery key in the place of the one in a packet."),

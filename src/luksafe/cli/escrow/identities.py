@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import click
@@ -86,8 +87,16 @@ class Openers:
                     found += load_identities(data, password, TerminalCallbacks(app))
         return found
 
+    def typed(self) -> SecretBytes | None:
+        """What the key file holds, a copy for each caller: standard input is read once. None without one."""
+        return SecretBytes(self._key.view) if self._key is not None else None
+
+    @cached_property
+    def _key(self) -> SecretBytes | None:
+        return read_key_file(self.key_file) if self.key_file else None
+
     def _password(self, prompt: str) -> SecretBytes:
-        return read_key_file(self.key_file) if self.key_file else ask_passphrase(prompt)
+        return self.typed() or ask_passphrase(prompt)
 
 
 def opener_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -66,6 +66,7 @@ def command(
     Each is proven against the header that it is of, where the vault has one or --opens names one. Packets of luksafe
     itself are stored as they are. The files stay: remove them when the packets are proven.
     """
+    sealing.require_folders()
     groups = sealing.groups(app) if sealing.is_given and not dry_run else ()
     order = SaveOrder(groups, (), sealing.reason or "imported", folder=sealing.output)
     with ExitStack() as stack:
@@ -86,7 +87,7 @@ def command(
 
 def _keys(app: App, openers: Openers, wrap_key: str | None) -> Keys:
     """What opens packets of volume_key: the key file is their passphrase, unless it opened an identity."""
-    typed = read_key_file(openers.key_file) if openers.key_file and openers.key_file != "-" else None
+    typed = openers.typed()
     return Keys(
         passphrase=packet_passphrase(typed) if typed is not None else None,
         identity=_certificate_key(openers.load(app)),

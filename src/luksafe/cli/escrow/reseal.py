@@ -9,8 +9,10 @@ import click
 from luksafe.cli.app import EXIT_WARNINGS, App, verb
 from luksafe.cli.escrow.identities import Openers, opener_options
 from luksafe.cli.escrow.sealing import SealOptions, has_warnings, seal_options
+from luksafe.cli.text import count
 from luksafe.ops.escrow.found import find_packet
 from luksafe.ops.escrow.reseal import reseal
+from luksafe.ops.escrow.revoke import packets_alike
 from luksafe.ops.escrow.save import SaveOrder
 
 
@@ -23,9 +25,11 @@ def command(app: App, packet: str, openers: Openers, sealing: SealOptions) -> in
 
     Whoever could open the old packet still can, as long as he has a copy of it.
     """
+    sealing.require_folders()
     found = find_packet(app.workspace(), packet)
     groups = sealing.groups(app)
     opened = openers.open(app, found)
+    older = packets_alike(app.workspace(), found)
     kept = reseal(
         app.workspace(), opened.found, opened.contents, SaveOrder(groups, (), sealing.reason, folder=sealing.output)
     )
@@ -34,6 +38,9 @@ def command(app: App, packet: str, openers: Openers, sealing: SealOptions) -> in
     def lines() -> Iterator[str]:
         yield from sealing.lines(kept)
         yield f"the old packet is still there; to remove it: luksafe forget {opened.contents.packet_id}"
+        if older:
+            yield f"{count(len(older), 'more packet')} with the same secret opens to whom it was sealed; to remove:"
+            yield f"  luksafe forget {' '.join(older)}"
 
-    app.emit({"packets": shown, "from": opened.contents.packet_id}, lines)
+    app.emit({"packets": shown, "from": opened.contents.packet_id, "others": older}, lines)
     return EXIT_WARNINGS if has_warnings(kept) else 0

@@ -92,5 +92,7 @@ def lines(found: FoundPacket, plan: RevokePlan, still: Sequence[StillOpened]) ->
     if needed or free:
         yield f"  next: {needed or 'luksafe forget ' + ' '.join(free)}"
     yield "  a passphrase that leaked is cured only by a new volume key: cryptsetup reencrypt"
-    if found.vault_id and found.public:
-        yield f"  the packet is of no more use: luksafe forget {found.public.packet_id}"
+    ended = [found.public.packet_id] if found.vault_id and found.public else []
+    if ended := [*ended, *plan.others]:
+        what = "the packet is" if len(ended) == 1 else f"{len(ended)} packets, which hold it, are"
+        yield f"  {what} of no more use: luksafe forget {' '.join(ended)}"

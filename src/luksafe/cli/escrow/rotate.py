@@ -41,6 +41,7 @@ def command(
     sealing: SealOptions,
 ) -> int:
     """Open PACKET, add a fresh recovery key to DEVICE, seal it, and only then erase the old keyslot."""
+    sealing.require_folders()
     workspace = app.workspace()
     found = find_packet(workspace, packet)
     groups = () if dry_run else sealing.groups(app)
@@ -63,7 +64,7 @@ def command(
         done = save_recovery_key(workspace, volume, plan, order, app.say)
     with open_target(workspace, device, header_file) as target:
         again = plan_revoke(workspace, found, opened.contents, target, allow_damaged=allow_damaged)
-        revoke(workspace, again, target, app.say)
+        revoke(workspace, again, target, app.say, volume_key=volume.volume_key)
     still = still_opened(workspace, again)
     app.emit(
         {

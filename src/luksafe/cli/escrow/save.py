@@ -67,6 +67,7 @@ def command(
     The key is proven first, by a passphrase, a key file, the volume key itself or an active mapping. With
     --recovery-key a fresh recovery key is enrolled, proven and sealed, alone unless --secret names more.
     """
+    sealing.require_folders()
     wanted = _wanted(devices, header_file, every=every)
     if key.packet:
         raise UsageError("a packet is sealed anew by: luksafe escrow reseal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from luksafe.cli.escrow.plugins import TerminalCallbacks
 from luksafe.cli.escrow.shares import share_lines
 from luksafe.cli.keys import ask_new_passphrase, read_key_file
 from luksafe.cli.text import count
-from luksafe.errors import UsageError
+from luksafe.errors import NotFound, UsageError
 from luksafe.escrow.recipients.interface import OPEN_WITH, Recipient
 from luksafe.luks.model import Json
 from luksafe.ops.escrow.keeping import KeptPacket
@@ -48,6 +49,17 @@ class SealOptions:
     def is_given(self) -> bool:
         """Whether anybody is named."""
         return bool(self.recipient or self.shares)
+
+    def require_folders(self) -> None:
+        """Raise NotFound or UsageError for a folder that is not there: before anybody is asked for anything.
+
+        None is made: the place where a stick is not mounted is a folder on another disk.
+        """
+        for option, folder in (("--output", self.output), ("--shares-dir", self.shares_dir)):
+            if folder is not None and not folder.is_dir():
+                hint = f"mount the medium, or make it: mkdir -m 700 {shlex.quote(str(folder))}"
+                error = NotFound if option == "--output" else UsageError
+                raise error(f"{option} {folder}: no such folder; nothing was done", hint=hint)
 
     def groups(self, app: App) -> tuple[SealTo, ...]:
         """What one packet each is sealed to; asks for the passphrase if that is wanted. Warns of odd certificates."""

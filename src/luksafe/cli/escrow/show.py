@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import click
@@ -13,7 +13,7 @@ from luksafe.cli.text import count
 from luksafe.escrow.recipients.interface import OPEN_WITH
 from luksafe.luks.model import Json
 from luksafe.ops.escrow.found import FoundPacket, find_packet, packets_in_vault
-from luksafe.ops.escrow.summary import summarise
+from luksafe.ops.escrow.summary import PacketSummary, summarise, summarised
 from luksafe.vault.name import is_uuid
 
 
@@ -22,14 +22,23 @@ from luksafe.vault.name import is_uuid
 def command(app: App, packet: str | None) -> int:
     """Say what PACKET is: of which volume, what kind, sealed to whom. Without PACKET, list those of the vault."""
     if packet is None or is_uuid(packet):
-        found = packets_in_vault(app.workspace(), packet)
-        app.emit({"packets": [_to_json(each) for each in found]}, lambda: _list(found, app.workspace().now()))
-        return 0
+        return list_packets(app, packet)
     one = find_packet(app.workspace(), packet)
     if one.problem:
         app.warn(f"{one.description}: {one.problem}")
-    app.emit(_to_json(one), lambda: _lines(one))
+    [summary] = summarised(app.workspace(), [one])
+    app.emit({**_to_json(one), "stale": summary.stale}, lambda: _lines(one, summary))
     return EXIT_WARNINGS if one.problem else 0
+
+
+def list_packets(app: App, uuid: str | None) -> int:
+    """All packets of the vault, or those of one volume, and whether they are known to be of no more use."""
+    found = packets_in_vault(app.workspace(), uuid)
+    packets = summarised(app.workspace(), found)
+    stale = {packet.id: packet.stale for packet in packets}
+    shown = [{**_to_json(each), "stale": stale.get(summarise([each])[0].id, "")} for each in found]
+    app.emit({"packets": shown}, lambda: _list(packets, app.workspace().now()))
+    return 0
 
 
 def _to_json(found: FoundPacket) -> Json:
@@ -70,17 +79,18 @@ def _to_json(found: FoundPacket) -> Json:
     }
 
 
-def _list(found: list[FoundPacket], now: datetime) -> Iterator[str]:
+def _list(packets: Sequence[PacketSummary], now: datetime) -> Iterator[str]:
     """The packets of each volume under its UUID."""
-    packets = summarise(found)
     for uuid in dict.fromkeys(packet.uuid for packet in packets):
         yield uuid or "(volume not known)"
         yield from (f"  {packet_line(packet, now)}" for packet in packets if packet.uuid == uuid)
+    if dead := [packet.id for packet in packets if packet.is_dead]:
+        yield f"next: luksafe forget {' '.join(dead)}"
     if not packets:
         yield "no packets; next: luksafe escrow save DEVICE --recipient R"
 
 
-def _lines(found: FoundPacket) -> Iterator[str]:
+def _lines(found: FoundPacket, summary: PacketSummary) -> Iterator[str]:
     public = found.public
     scheme = found.packet.scheme
     if public is None:
@@ -96,5 +106,7 @@ def _lines(found: FoundPacket) -> Iterator[str]:
     yield f"  where   {where} ({count(len(found.packet.sealed), 'byte')})"
     for proof in found.proofs:
         yield f"  proof   {proof.when}: {proof.method}"
+    if summary.stale:
+        yield f"  {'DEAD  ' if summary.is_dead else 'stale '}  {summary.stale}"
     yield f"  opens   luksafe escrow open {found.path or (public.packet_id if public else found.vault_id)}"
     yield f"  or      {OPEN_WITH[scheme]}"

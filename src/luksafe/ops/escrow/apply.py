@@ -9,7 +9,7 @@ from luksafe.crypto.kdf import KdfLimits
 from luksafe.errors import KeyRejected, LuksafeError
 from luksafe.escrow.contents import Contents
 from luksafe.luks.model import Json
-from luksafe.ops.backup import backup_target, require_whole_keyslots
+from luksafe.ops.backup import backup_target, note_opened, require_whole_keyslots
 from luksafe.ops.escrow.keyslots import LiveHeader, add_keyslot, prove_keyslot, require_live
 from luksafe.ops.escrow.verify import require_same_volume
 from luksafe.ops.escrow.volume import ProvenVolume, prove_volume
@@ -86,4 +86,6 @@ def apply_packet(
     except LuksafeError as error:
         error.hint = f"take it out again: cryptsetup luksKillSlot {plan.live.path} {plan.slot}"
         raise
-    return before, backup_target(workspace, volume.target, "with the new passphrase")
+    after = backup_target(workspace, volume.target, "with the new passphrase")
+    note_opened(workspace, after, plan.slot, volume.digest_id, f"keyslot {plan.slot} opened with the new passphrase")
+    return before, after

@@ -46,7 +46,7 @@ def read_recipient(text: str, callbacks: PluginCallbacks | None = None) -> list[
     if text.startswith(("age1", "ssh-")):
         return [parse_recipient(text, callbacks)]
     if is_like_file(text):
-        raise NotFound(f"{text}: no such file of recipients", hint="check its name")
+        raise UsageError(f"{text}: no such file, and no recipient", hint="check the name of the file of recipients")
     raise UsageError(
         f"{text[:70]!r} is no recipient and no file",
         hint="a recipient is age1…, ssh-…, a certificate file, a file of recipients, or the word passphrase",

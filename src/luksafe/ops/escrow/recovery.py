@@ -9,7 +9,7 @@ from luksafe.errors import LuksafeError, UsageError
 from luksafe.escrow.contents import Secret
 from luksafe.escrow.recovery_key import make_recovery_key
 from luksafe.luks.model import Json
-from luksafe.ops.backup import backup_target, require_whole_keyslots
+from luksafe.ops.backup import backup_target, note_opened, require_whole_keyslots
 from luksafe.ops.escrow.enrolment import Enrolment, pending
 from luksafe.ops.escrow.keeping import KeptPacket, keep, packet_files, proofs_of, require_place, sealed_path
 from luksafe.ops.escrow.keyslots import (
@@ -114,6 +114,8 @@ def save_recovery_key(
         kept = keep(workspace, sealed, proofs_of(workspace, now.header), volume.facts, order.folder)
     try:
         after, note = backup_target(workspace, volume.target, "with the recovery key"), ""
+        what = f"keyslot {plan.slot} opened with the recovery key that was just put there"
+        note_opened(workspace, after, plan.slot, volume.digest_id, what)
     except LuksafeError as error:
         after, note = "", f"the header with the recovery key could not be backed up: {error}"
     return Recovered(plan, tuple(kept), (before, after), note)

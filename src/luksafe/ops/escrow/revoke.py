@@ -9,13 +9,16 @@ from luksafe.crypto.kdf import KdfLimits
 from luksafe.errors import DamagedInput, NotFound, Refused
 from luksafe.escrow.contents import Contents
 from luksafe.luks.model import Json
-from luksafe.ops.backup import backup_target, require_whole_keyslots
+from luksafe.luks.unlock import verify_volume_key
+from luksafe.ops.backup import backup_target, note_opened, require_whole_keyslots
 from luksafe.ops.escrow.found import FoundPacket, packets_in_vault
 from luksafe.ops.escrow.keyslots import LiveHeader, kill_keyslot, look_live, remove_token, require_live
 from luksafe.ops.escrow.verify import require_same_volume, try_secret
+from luksafe.ops.escrow.volume import data_digest
 from luksafe.ops.forgetting import Keep, why_keep_each
 from luksafe.ops.target import Target
 from luksafe.ops.workspace import Workspace
+from luksafe.secret import SecretBytes
 from luksafe.vault.backup import Backup
 
 Say = Callable[[str], None]
@@ -130,6 +133,22 @@ def _noted(found: FoundPacket) -> str:
     return next((str(p.extra["enrolment"]) for p in reversed(found.proofs) if "enrolment" in p.extra), "")
 
 
+def packets_alike(workspace: Workspace, found: FoundPacket) -> list[str]:
+    """The other packets in the vault that were noted to hold a secret of this one."""
+    noted = _secrets_noted(found)
+    packets = packets_in_vault(workspace, found.public.uuid) if found.public and noted else []
+    return [
+        each.public.packet_id if each.public else each.vault_id
+        for each in packets
+        if each.vault_id != found.vault_id and noted & _secrets_noted(each)
+    ]
+
+
+def _secrets_noted(found: FoundPacket) -> set[str]:
+    extras = [proof.extra for proof in found.proofs]
+    return {str(extra[name]) for extra in extras for name in ("enrolment", "lineage") if name in extra}
+
+
 def _others(workspace: Workspace, found: FoundPacket, uuid: str, enrolment: str) -> list[str]:
     packets = packets_in_vault(workspace, uuid) if enrolment else []
     return [
@@ -139,8 +158,19 @@ def _others(workspace: Workspace, found: FoundPacket, uuid: str, enrolment: str)
     ]
 
 
-def revoke(workspace: Workspace, plan: RevokePlan, target: Target, say: Say, *, allow_last: bool = False) -> None:
-    """Carry out a confirmed plan. Raises Refused for the last keyslot unless ``allow_last``, LuksafeError."""
+def revoke(
+    workspace: Workspace,
+    plan: RevokePlan,
+    target: Target,
+    say: Say,
+    *,
+    allow_last: bool = False,
+    volume_key: SecretBytes | None = None,
+) -> None:
+    """Carry out a confirmed plan; with ``volume_key`` the header that is left is proven by it.
+
+    Raises Refused for the last keyslot unless ``allow_last``, LuksafeError.
+    """
     if plan.slot is None:
         return
     if plan.is_last and not allow_last:
@@ -155,10 +185,13 @@ def revoke(workspace: Workspace, plan: RevokePlan, target: Target, say: Say, *, 
     for token in plan.tokens:
         remove_token(plan.live.path, token)
     kill_keyslot(plan.live.path, plan.slot)
-    if plan.slot in look_live(plan.live.path).require_header().keyslots:
+    left = look_live(plan.live.path).require_header()
+    if plan.slot in left.keyslots:
         raise DamagedInput(f"keyslot {plan.slot} is still there after cryptsetup killed it")
     say(f"keyslot {plan.slot} is erased")
-    backup_target(workspace, target, "after a keyslot was revoked")
+    after = backup_target(workspace, target, "after a keyslot was revoked")
+    if volume_key is not None and verify_volume_key(digest := data_digest(left), volume_key):
+        note_opened(workspace, after, None, digest.id, "its digest proves the volume key, after a keyslot was revoked")
 
 
 @dataclass(frozen=True, slots=True)
