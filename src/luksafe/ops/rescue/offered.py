@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luksafe.device.source import open_source
-from luksafe.errors import DamagedInput, LuksafeError, NotFound
+from luksafe.errors import DamagedInput, LuksafeError, NotFound, UsageError
 from luksafe.escrow.import_.detect import Kind, detect
 from luksafe.luks.inspection import inspect
 from luksafe.ops.escrow.found import packets_in_vault, read_packet_file
-from luksafe.ops.paper_print import SHARE_WORDS
+from luksafe.ops.paper_print import kind_of
 from luksafe.ops.rescue.model import Chance, Risk, Step, Way, prove
 from luksafe.ops.rescue.other_backups import try_backup
 from luksafe.ops.workspace import Workspace
 from luksafe.paper.picture import is_scan
 from luksafe.paper.scan import read_scans
 from luksafe.paper.sheet import SheetKind
+from luksafe.secret import SecretBytes
 
 MAX_SMALL_BYTES = 1 << 20
 _GET_IN = "Get in with "
@@ -56,7 +57,7 @@ def _with_folder(workspace: Workspace, device: str, folder: Path) -> Offer:
         with suppress(DamagedInput):
             return _with_sheet(workspace, device, folder)
     offers = []
-    shares = [path for path in files if _look_at(path)[1] == SHARE_WORDS]
+    shares = [path for path in files if _is_share(path)]
     for path in files:
         with suppress(LuksafeError):
             if path not in shares:
@@ -103,8 +104,8 @@ def _with_sheet(workspace: Workspace, device: str, path: Path) -> Offer:
 
 def _with_file(workspace: Workspace, device: str, path: Path) -> Offer:
     name = str(path)
-    kind, words = _look_at(path)
-    if words == SHARE_WORDS:  # before all else: its remarks may have commas, as a table has
+    kind, is_share = _look_at(path)
+    if is_share:  # before all else: its remarks may have commas, as a table has
         return _with_shares(workspace, device, [path])
     if kind == "packet" or path.suffix == ".json":
         found = read_packet_file(path)
@@ -126,18 +127,25 @@ def _with_file(workspace: Workspace, device: str, path: Path) -> Offer:
     return Offer(_try_header(device, name), (Step(("luksafe", "import", name), ""),))
 
 
-def _look_at(path: Path) -> tuple[Kind, int]:
-    """What the content says that it is; and how many words it has besides remarks, as a share would."""
+def _look_at(path: Path) -> tuple[Kind, bool]:
+    """What the content says that it is; and whether it is a share."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_SMALL_BYTES + 1)
     except OSError as problem:
         raise NotFound(f"{path}: {problem.strerror}") from None
     if len(data) > MAX_SMALL_BYTES:
-        return "unknown", 0
-    text = data.decode("utf-8", "replace")
-    words = [word for line in text.splitlines() if not line.startswith("#") for word in line.split()]
-    return detect(data), len(words)
+        return "unknown", False
+    with SecretBytes(data) as held, suppress(UsageError):
+        return detect(data), kind_of(held) is SheetKind.SHARE
+    return detect(data), False
+
+
+def _is_share(path: Path) -> bool:
+    try:
+        return _look_at(path)[1]
+    except NotFound:  # a file that cannot be read hides no other
+        return False
 
 
 def _with_shares(workspace: Workspace, device: str, files: Sequence[Path], packets: Sequence[Path] = ()) -> Offer:
