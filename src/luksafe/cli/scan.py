@@ -13,6 +13,7 @@ from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App, verb
 from luksafe.cli.keys import KeyOptions, key_options
 from luksafe.cli.progress import Progress
 from luksafe.cli.scan_text import nothing_to_reach, scan_lines
+from luksafe.cli.text import count
 from luksafe.ops.scan.model import Scanned
 from luksafe.ops.scan.report import describe_scan
 from luksafe.ops.scan.scan import scan
@@ -44,7 +45,7 @@ def command(app: App, target: Path, resume: Path | None, once: bool, with_table:
         app.warn(text)
     if not found.volumes and not found.remains:
         return EXIT_NEGATIVE
-    return EXIT_WARNINGS if found.unreadable or found.skipped or found.is_cut else 0
+    return EXIT_WARNINGS if found.unreadable or found.skipped or found.is_cut or found.unlooked else 0
 
 
 def _scan(app: App, target: Path, resume: Path | None, once: bool, key: ScanKey | None) -> Scanned:
@@ -84,5 +85,8 @@ def _warnings(found: Scanned, app: App) -> Iterator[str]:
         yield f"{file} was not searched: {why}"
     if len(found.skipped) > len(shown):
         yield f"{len(found.skipped) - len(shown)} more files were not searched (-v lists them)"
+    if found.unlooked:
+        places = count(found.unlooked, "place")
+        yield f"{places} that may be headers not looked at: no time was left; scan parts of the disk one by one"
     if found.is_cut:
         yield "there is more than can be kept; scan parts of it one by one"

@@ -120,7 +120,8 @@ class LostPartition:
 @dataclass(frozen=True, slots=True)
 class Scanned:
     """All of one scan. ``unreadable`` are ranges with their file; ``is_cut`` says that there was more than could be
-    kept; ``bytes_read``, in which a second round does not count, and ``seconds`` tell the speed.
+    kept; ``unlooked`` counts places that look like a header and for which no time was left; ``bytes_read``, in which a
+    second round does not count, and ``seconds`` tell the speed.
     """
 
     volumes: tuple[FoundVolume, ...]
@@ -129,6 +130,7 @@ class Scanned:
     unreadable: tuple[tuple[str, Range], ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     is_cut: bool = False
+    unlooked: int = 0
     bytes_read: int = 0
     seconds: float = 0.0
     is_folder: bool = False

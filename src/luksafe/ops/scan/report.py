@@ -21,6 +21,7 @@ def describe_scan(scanned: Scanned) -> Json:
         ],
         "skipped": [{"file": file, "why": why} for file, why in scanned.skipped],
         "cut": scanned.is_cut,
+        "unlooked": scanned.unlooked,
         "bytes_read": scanned.bytes_read,
         "seconds": round(scanned.seconds, 3),
     }

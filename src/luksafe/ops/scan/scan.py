@@ -19,7 +19,7 @@ from luksafe.ops.scan.key_material import KeyMaterial
 from luksafe.ops.scan.model import FoundVolume, KnownHeader, Remains, Scanned
 from luksafe.ops.scan.packed import unpack_at
 from luksafe.ops.scan.partitions import guess_partitions
-from luksafe.ops.scan.search_one import Search, search_one
+from luksafe.ops.scan.search_one import LOOK_SECONDS, Search, search_one
 from luksafe.ops.scan.surroundings import Surroundings, keyslot_states
 from luksafe.ops.scan.sweep import Sweeper
 from luksafe.ops.scan.trial import ScanKey, is_at_home, try_guess
@@ -99,7 +99,7 @@ def _scan_folder(folder: Path, vault: _Vault, begin: Begin) -> Scanned:
     progress = begin("searching", sum(path.lstat().st_size for path in paths if path.exists()))
     sweeper, none = Sweeper(), KeyMaterial()
     volumes: list[FoundVolume] = []
-    unreadable, done, is_cut = [], 0, False
+    unreadable, done, is_cut, unlooked = [], 0, False, 0
     for path in paths:
         try:
             with _open(path) as reader:
@@ -108,6 +108,7 @@ def _scan_folder(folder: Path, vault: _Vault, begin: Begin) -> Scanned:
                 volumes += _volumes(reader, search, Surroundings(reader))
                 unreadable += [(str(path), part) for part in search.unreadable]
                 is_cut = is_cut or search.is_cut
+                unlooked += search.unlooked
                 done += reader.size_bytes
         except (LuksafeError, OSError) as problem:
             skipped.append((str(path), str(problem)))
@@ -117,6 +118,7 @@ def _scan_folder(folder: Path, vault: _Vault, begin: Begin) -> Scanned:
         unreadable=tuple(unreadable),
         skipped=tuple(skipped),
         is_cut=is_cut,
+        unlooked=unlooked,
         bytes_read=done,
         is_folder=True,
     )
@@ -151,6 +153,7 @@ def _scan_disk(
         tuple(guesses),
         tuple((reader.path, part) for part in search.unreadable),
         is_cut=search.is_cut,
+        unlooked=search.unlooked,
         bytes_read=reader.size_bytes,
     )
 
@@ -166,9 +169,13 @@ def search_again(reader: DeviceReader, material: KeyMaterial, progress: Callable
 
 def _volumes(reader: DeviceReader, search: Search, around: Surroundings) -> list[FoundVolume]:
     """The volumes of one disk or file, each judged by what lies round it."""
-    found = [around.judge(volume) for volume in assemble(search.file, search.copies)]
+    found = _judged(assemble(search.file, search.copies), around)
     judged = []
+    until = time.monotonic() + LOOK_SECONDS
     for volume in found:
+        if time.monotonic() > until:
+            judged.append(volume)
+            continue
         later = around.taken_over_by(volume, [other for other in found if other is not volume])
         if later:
             volume = replace(volume, kind="unknown", stale=True, is_taken_over=True, why=(*volume.why, later))
@@ -190,6 +197,17 @@ def _at_home(volumes: Iterable[FoundVolume], reader: DeviceReader, key: ScanKey)
                 why = "the key opens it, and the data behind it decrypt to sense: this is the volume itself"
                 volume = replace(volume, kind="volume", why=(why,))
         out.append(volume)
+    return out
+
+
+def _judged(volumes: Iterable[FoundVolume], around: Surroundings) -> list[FoundVolume]:
+    """Each volume judged by what lies round it, as far as there is time."""
+    until, out = time.monotonic() + LOOK_SECONDS, []
+    for volume in volumes:
+        if time.monotonic() > until:
+            out.append(replace(volume, why=(*volume.why, "not judged: too many headers were found to look round each")))
+        else:
+            out.append(around.judge(volume))
     return out
 
 

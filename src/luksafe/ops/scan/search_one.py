@@ -15,7 +15,11 @@ from luksafe.ops.scan.key_material import KeyMaterial
 from luksafe.ops.scan.packed import find_packed
 from luksafe.ops.scan.sweep import Range, Sweeper, joined
 
-MOST_FINDS = 10_000
+MOST_FINDS = 2_000
+LOOK_SECONDS = 15.0
+"""What looking at marks may take: bytes made to look like headers must not cost hours."""
+
+_PREFERRED_BYTES = 1 << 20  # where partitions begin: looked at for as long again
 _SAVE_SECONDS = 5.0
 
 Progress = Callable[[int], None]
@@ -24,7 +28,9 @@ Progress = Callable[[int], None]
 
 @dataclass
 class Search:
-    """What the search of one file gave. ``packed`` are the copies in gzip members, one list for each member."""
+    """What the search of one file gave. ``packed`` are the copies in gzip members, one list for each member;
+    ``unlooked`` counts the marks for which no time was left.
+    """
 
     file: str
     size_bytes: int
@@ -32,6 +38,8 @@ class Search:
     packed: list[list[FoundCopy]] = field(default_factory=list)
     unreadable: list[Range] = field(default_factory=list)
     is_cut: bool = False
+    unlooked: int = 0
+    _looked_seconds: float = 0.0
     _marks: list[Mark] = field(default_factory=list)
     _json_seen: set[int] = field(default_factory=set)
 
@@ -39,27 +47,42 @@ class Search:
         """Look at what stands at a mark, and keep it when it is something."""
         if mark.kind == "key-material":
             material.note(reader, mark.offset)
-            if self._room():
+            if self._room(mark.offset):
                 self._marks.append(mark)
             return
-        if self.is_cut or (mark.kind == "json" and mark.offset in self._json_seen):
+        if (self.is_cut and not self._room(mark.offset)) or (mark.kind == "json" and mark.offset in self._json_seen):
             return  # what there is no room for is not looked at: each look may read 4 MiB
+        if not self._may_look(mark.offset):
+            self.unlooked += 1
+            return
+        began = time.monotonic()
+        self._look(reader, mark)
+        self._looked_seconds += time.monotonic() - began
+
+    def _may_look(self, offset: int) -> bool:
+        """Whether there is time left: for whole MiBs, where volumes usually begin, twice as much."""
+        is_preferred = offset % _PREFERRED_BYTES == 0
+        return self._looked_seconds < LOOK_SECONDS * (2 if is_preferred else 1)
+
+    def _look(self, reader: DeviceReader, mark: Mark) -> None:
         if mark.kind == "gzip":
             found = find_packed(reader, mark.offset)
-            if found and self._room():
+            if found and self._room(mark.offset):
                 self.packed.append(found)
                 self._marks.append(mark)
             return
         copy = examine_mark(reader, mark)
-        if copy and self._room():
+        if copy and self._room(mark.offset):
             self.copies.append(copy)
             self._marks.append(mark)
             if copy.json_offset is not None:
                 self._json_seen.add(copy.json_offset)
 
-    def _room(self) -> bool:
-        self.is_cut = self.is_cut or len(self._marks) >= MOST_FINDS
-        return not self.is_cut
+    def _room(self, offset: int) -> bool:
+        """Whether one more can be kept: the last half is for those at whole MiBs."""
+        has_room = len(self._marks) < (MOST_FINDS // 2 if offset % _PREFERRED_BYTES else MOST_FINDS)
+        self.is_cut = self.is_cut or not has_room
+        return has_room
 
     def checkpoint(self, done_bytes: int) -> Checkpoint:
         """The state as it is saved."""
