@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from generators.headers import UUID, encrypted, luks1_image, luks2_image, with_binary, with_document
+from generators.headers import UUID, VOLUME_KEY, encrypted, luks1_image, luks2_image, with_binary, with_document
 from mapping_samples import mapping
 
 from luksafe.ops import mapping_header
@@ -268,6 +269,20 @@ def test_safe_says_what_it_rests_on(world, data, rests_on):
     assert (volume["state"], volume["rests_on"]) == ("safe", rests_on)
     words = "by its data (ext2)" if rests_on == "data" else "by a key that opens it, not by its data"
     assert words in world.run("check", disk).out
+
+
+def test_the_volume_key_alone_proves_no_way_in(world):
+    """It fits whatever became of the keyslots: here the key material of the only one is noise."""
+    damaged = bytearray(luks2_image() + DATA)
+    damaged[0x8000 : 0x8000 + 64 * 4000] = random.Random(7).randbytes(64 * 4000)
+    disk, key = world.image(data=bytes(damaged)), world.folder / "volume-key"
+    key.write_bytes(VOLUME_KEY)
+    world.run("backup", disk)
+    world.stores()
+    assert world.run("prove", disk, "--volume-key-file", key).status in (0, 3)
+    volume = checked(world, disk)
+    assert (volume["state"], volume["severity"]) == ("at-risk", "warning")
+    assert "volume key itself" in reasons(volume)["unproven"]["text"]
 
 
 def filesystem(folder: Path) -> bytes:

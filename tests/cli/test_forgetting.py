@@ -9,7 +9,8 @@ import sys
 
 import pexpect
 import pytest
-from generators.headers import UUID, luks2_image, with_binary
+from cli.test_restore_matrix import swap_area
+from generators.headers import UUID, encrypted, luks2_image, with_binary, with_document
 
 needs_cryptsetup = pytest.mark.skipif(shutil.which("cryptsetup") is None, reason="cryptsetup is not installed")
 CHEAP = ("--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "-q")
@@ -193,3 +194,63 @@ def test_on_a_terminal_the_undo_entries_are_offered(world):
     terminal.close()
     assert "removed with it: undo entry" in terminal.before
     assert not [path for path in world.folder.rglob("new-*.bin") if "undo" in path.parts]
+
+
+@needs_cryptsetup
+def test_the_key_of_a_clone_makes_no_backup_of_the_original_needless(world):
+    disk = world.image(data=luks2_image() + encrypted(swap_area()) + bytes(8 << 20))
+    assert world.run("backup", disk).status == 0
+    assert world.run("prove", disk, "--key-file", world.key_file).status == 0
+    (original,) = ids(world)
+    clone = world.folder / "clone.img"
+    shutil.copy(disk, clone)
+    cryptsetup("reencrypt", "--force-offline-reencrypt", *CHEAP, "--key-file", world.key_file, clone)
+    disk.rename(world.folder / "away")  # unplugged: nothing shows that there are two
+    assert world.run("backup", clone).status == 0
+    assert world.run("prove", clone, "--key-file", world.key_file).status == 0
+    (of_clone,) = {*ids(world)} - {original}
+    for here in (False, True):
+        if here:
+            (world.folder / "away").rename(disk)
+        for backup in (original, of_clone):
+            refused = world.run("forget", backup, "--dry-run", "--json")
+            assert (refused.status, refused.json["error"]["code"]) == (14, "successor-unproven")
+
+
+@needs_cryptsetup
+def test_a_header_that_may_be_mended_is_kept_beside_an_erased_one(world):
+    disk = world.folder / "disk.img"
+    with disk.open("wb") as out:
+        out.truncate(20 << 20)
+    cryptsetup("luksFormat", "--type", "luks2", *CHEAP, disk, world.key_file)
+    whole = disk.read_bytes()
+    damaged = bytearray(whole)
+    for place in (0x1000, 0x5000):
+        damaged[place + 200] ^= 1
+    disk.write_bytes(damaged)
+    assert world.run("backup", disk).status == 3
+    (mendable,) = ids(world)
+    disk.write_bytes(whole)
+    cryptsetup("luksErase", "-q", disk)
+    assert world.run("backup", disk).status == 3
+    refused = world.run("forget", mendable, "--dry-run", "--json")
+    assert (refused.status, refused.json["error"]["code"]) == (14, "last-with-keyslots")
+
+
+def test_a_backup_without_its_record_is_kept_beside_an_erased_one(world):
+    disk = world.image()
+    assert world.run("backup", disk).status == 0
+    (opens,) = ids(world)
+    erased = with_binary(with_document(luks2_image(), without_keyslots), seqid=9)
+    disk.write_bytes(erased + bytes(1 << 20))
+    assert world.run("backup", disk).status == 3
+    (record,) = world.vault.rglob(f"{opens}.json")
+    record.write_bytes(b"damaged")
+    refused = world.run("forget", opens, "--dry-run", "--json")
+    assert (refused.status, refused.json["error"]["code"]) == (14, "last-with-keyslots")
+
+
+def without_keyslots(document) -> None:
+    document["keyslots"].clear()
+    for digest in document["digests"].values():
+        digest["keyslots"] = []

@@ -87,12 +87,14 @@ def proof_reasons(backup: Backup, header: Header | None, device: str) -> Iterato
         for digest in unproven_digests(header, backup.proofs):
             slots = ", ".join(map(str, digest.keyslots)) or "none"
             text = f"one of its volume keys was never proven: that of digest {digest.id} (keyslot {slots})"
+            if any(_digest_of(header, proof) == digest.id for proof in backup.proofs):
+                text = f"only the volume key itself was tried: no keyslot ({slots}) was ever proven to open it"
             yield Reason("unproven", text, prove)
 
 
 def unproven_digests(header: Header, proofs: Sequence[Proof]) -> list[Digest]:
-    """The digests in use that no proof is of."""
-    proven = {_digest_of(header, proof) for proof in proofs}
+    """The digests in use whose key no keyslot was seen to give; that the bare key fits shows no way in."""
+    proven = {_digest_of(header, proof) for proof in proofs if proof.keyslot is not None}
     return [digest for digest in header.digests_in_use if digest.id not in proven]
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from luksafe.luks.model import Digest, Header
 from luksafe.ops.check_report import rests_on
+from luksafe.ops.recorded_device import is_one_device
 from luksafe.ops.stored_headers import StoredHeader, stored_headers
 from luksafe.vault.backup import Backup
+from luksafe.vault.record import Device, Proof
 from luksafe.vault.vault import Vault
 
 Key = tuple[bytes, bytes]
@@ -40,14 +42,14 @@ class Forgetting:
         if not rest:
             return Keep("last-backup", "it is the last backup of this volume that can be read")
         mine = next((stored for stored in self._stored if stored.backup.id == backup.id), None)
-        if backup.record.is_erased or not backup.record.luks or (mine and not has_keyslots(mine.header)):
+        if (backup.record.is_erased and mine is None) or (mine and not has_keyslots(mine.header)):
             return None
         if not any(has_keyslots(stored.header) for stored in rest):
             return Keep("last-with-keyslots", "it is the last backup with a keyslot: no passphrase opens the others")
         proven = [stored for stored in rest if _proven_keys(stored)]
         if proven_by_keyslot(backup) and not proven:
             return Keep("last-proven", "it is the last backup that was proven to open the volume", _prove(rest))
-        if not proven or (mine is not None and not _is_succeeded(mine.header, proven)):
+        if not proven or (mine is not None and not _is_succeeded(mine, proven)):
             text = "no other backup was proven to open the same volume key"
             return Keep("successor-unproven", text, _prove(rest))
         return None
@@ -72,17 +74,28 @@ def why_keep_each(vault: Vault, going: Sequence[Backup]) -> dict[str, Keep]:
     return {backup_id: keep for backup_id, keep in found.items() if keep is not None}
 
 
-def _is_succeeded(header: Header, proven: Iterable[StoredHeader]) -> bool:
-    """Whether others open every key that this header opens, or the data were seen to have another key by now."""
-    left = _keys(header.digests_in_use)
+def _is_succeeded(mine: StoredHeader, proven: Iterable[StoredHeader]) -> bool:
+    """Whether others open every key that this one opens, or the data of its device were seen to have another by now."""
+    left = _keys(mine.header.digests_in_use)
     for stored in proven:
         if stored.header.is_in_reencryption:
             continue  # when the reencryption goes on, this header opens nothing any more
         left -= _proven_keys(stored)
-        is_seen = any(rests_on(proof) == "data" and proof.keyslot is not None for proof in stored.backup.proofs)
-        if stored.backup.is_current and is_seen:
+        if stored.backup.is_current and not mine.backup.is_current and _is_seen_on(mine.backup.record.device, stored):
             return True
     return not left
+
+
+def _is_seen_on(device: Device, stored: StoredHeader) -> bool:
+    """Whether a keyslot of it was seen to decrypt the data of this very device: those of a clone say nothing."""
+    return any(
+        rests_on(proof) == "data" and proof.keyslot is not None and is_one_device(_device_of(proof, stored), device)
+        for proof in stored.backup.proofs
+    )
+
+
+def _device_of(proof: Proof, stored: StoredHeader) -> Device:
+    return proof.device if isinstance(proof.device, Device) else stored.backup.record.device
 
 
 def _proven_keys(stored: StoredHeader) -> set[Key]:

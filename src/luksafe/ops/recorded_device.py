@@ -55,6 +55,13 @@ def _by_key(key: str, recorded: Device, facts: DeviceFacts) -> DeviceTie:
     return DeviceTie("weak", "its size and the slot that it is plugged into alone")
 
 
+def is_one_device(one: Device, other: Device) -> bool:
+    """Whether two records are of one device, as far as that can be told: what tells none apart is no evidence."""
+    key = one.partition.get("target_key")
+    inodes = {str(device.partition["inode"]) for device in (one, other) if "inode" in device.partition}
+    return bool(key) and key == other.partition.get("target_key") and one.serial == other.serial and len(inodes) < 2
+
+
 def device_backups(vault: Vault, facts: DeviceFacts) -> list[tuple[Backup, DeviceTie]]:
     """The current backups that were taken of this device, and by what that is told; the best evidence first."""
     tied = [(b, tie_of(b.record.device, facts)) for b in vault.backups() if b.is_current]
