@@ -144,6 +144,13 @@ class ShareCollector:
                 hint="look for a sheet with the same first two words",
                 code="share-of-another-set",
             )
+        if self.threshold and share.threshold != self.threshold:
+            raise UsageError(
+                f"share {share.number} says that {share.threshold} are wanted, where {self.threshold} are wanted by"
+                f" {self._others()}: one of them is forged or of another secret",
+                hint="leave it out; ask its keeper where it comes from",
+                code="share-of-another-threshold",
+            )
         if share.number in self._shares:
             raise UsageError(
                 f"share {share.number} is in already",
@@ -152,6 +159,12 @@ class ShareCollector:
             )
         self._shares[share.number] = share
         return share
+
+    def _others(self) -> str:
+        """Who says how many are wanted."""
+        if not self._shares:
+            return "the packet"
+        return f"share{'s' if len(self._shares) > 1 else ''} {' and '.join(map(str, self.numbers))}"
 
     def passphrase(self) -> Passphrase:
         """What opens the packet. Raises UsageError when shares are wanted still, DamagedInput when they do not fit."""

@@ -119,6 +119,8 @@ def _kdf(keyslot: Keyslot) -> dict[str, Any]:
 
 
 def _segment(segment: Segment) -> Json:
+    # a linear segment is not encrypted: it has no encryption sectors
+    sectors = {"sector_size": segment.sector_size} if segment.type == "crypt" else {}
     return {
         "segment": segment.id,
         "type": segment.type,
@@ -126,7 +128,7 @@ def _segment(segment: Segment) -> Json:
         "size": "dynamic" if segment.size is None else segment.size,
         "iv_tweak": segment.iv_tweak,
         "encryption": segment.encryption,
-        "sector_size": segment.sector_size,
+        **sectors,
         "integrity": segment.integrity,
         "flags": list(segment.flags),
     }
