@@ -13,6 +13,7 @@ from itertools import takewhile
 from luksafe.cli.app import EXIT_NEGATIVE, EXIT_WARNINGS, App
 from luksafe.cli.progress import Progress
 from luksafe.cli.prompts import ask
+from luksafe.cli.rescue_answers import IN_VAIN, OTHER_ANSWERS, STATUS_WORDS, question
 from luksafe.cli.rescue_console import Console
 from luksafe.cli.scan_text import scan_lines
 from luksafe.cli.terminal import echo
@@ -28,28 +29,6 @@ from luksafe.ops.rescue.offered import way_with
 from luksafe.ops.undo import CHANGED_FLAG
 from luksafe.programs import environment, find_program
 from luksafe.vault.record import timestamp
-
-_IN_VAIN = {
-    10: "it says no",
-    11: "what was typed opens nothing",
-    12: "what it reads is damaged",
-    13: "it is of a kind that luksafe does not know",
-}
-"""Exit statuses after which the same again would say the same again."""
-_OTHER_ANSWERS = ("o: add an option", "s: skip it", "b: back to the ways", "q: leave")
-_STATUS_WORDS = {
-    1: "it failed",
-    2: "the command was not understood",
-    10: "the answer is no",
-    11: "the key was not accepted",
-    12: "what it read is damaged",
-    13: "it is of a kind that luksafe does not know",
-    14: "it refused, for safety; it says which option overrides that",
-    15: "something that it needs is not there",
-    16: "the device is in use",
-    127: "the program is not installed",
-    130: "it was interrupted",
-}
 
 
 class Session:
@@ -156,7 +135,7 @@ class Session:
             self._console.nothing_left(seen.outlook, self._device)
         numbers = [str(number) for number in range(1, len(ways) + 1)]
         again = ["a"] if len(ways) < len(seen.outlook.ways) else []
-        typed = self._console.choose(_question(bool(numbers), bool(again)), (*numbers, "f", *again, "q"))
+        typed = self._console.choose(question(bool(numbers), bool(again)), (*numbers, "f", *again, "q"))
         if typed == "f":
             return self._take_file(seen) or "f"
         self._shows_all = typed == "a"
@@ -196,7 +175,7 @@ class Session:
 
     def _take(self, way: Way, step: Step, number: int) -> bool:
         """One step. False when the way ends here."""
-        answers = ["r: run it", *_OTHER_ANSWERS]
+        answers = ["r: run it", *OTHER_ANSWERS]
         while True:
             self._console.step(step, number, len(way.steps), self._shown(step))
             typed = self._console.choose(f"{', '.join(answers)}:", [answer[0] for answer in answers])
@@ -217,10 +196,10 @@ class Session:
                 self._note_success(step)
                 return True
             self._console.after_command()
-            self._console.rule(f"That did not work: {_STATUS_WORDS.get(status, f'exit status {status}')}")
-            if status in _IN_VAIN:  # Enter does not ask the same again
-                self._strike(way, f"{self._shown(step)}: {_IN_VAIN[status]}")
-                answers = ["b: back to the ways", "r: run it again", *_OTHER_ANSWERS[:2], "q: leave"]
+            self._console.rule(f"That did not work: {STATUS_WORDS.get(status, f'exit status {status}')}")
+            if status in IN_VAIN:  # Enter does not ask the same again
+                self._strike(way, f"{self._shown(step)}: {IN_VAIN[status]}")
+                answers = ["b: back to the ways", "r: run it again", *OTHER_ANSWERS[:2], "q: leave"]
 
     def _strike(self, way: Way, answer: str) -> None:
         self._journal.strike(way, answer)
@@ -317,11 +296,3 @@ class Session:
         self._console.line("  then check the filesystem read-only first: fsck -n")
         self._console.line(f"  the first copy stays in {self._journal.copy_file}")
         return 0 if all(item.status != EXIT_WARNINGS for item in self._journal.done) else EXIT_WARNINGS
-
-
-def _question(has_ways: bool, has_more: bool) -> str:
-    """What is asked below the ways: one line of a terminal."""
-    if not has_more:
-        number = "Which way? A number; " if has_ways else ""
-        return f"{number}f: I have a backup or packet in a file; q: leave:"
-    return f"{'A number; ' if has_ways else ''}f: I have something in a file; a: all ways again; q: leave:"
