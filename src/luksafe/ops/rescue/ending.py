@@ -27,8 +27,8 @@ TRUTHS: Mapping[Missing, str] = {
         " read the data: the encryption is not broken by trying longer."
     ),
     Missing.DATA: (
-        "The encrypted data themselves are not on this device any more. No header, no passphrase and no packet brings"
-        " them back; only another copy of them can."
+        "As far as can be seen, the encrypted data themselves are not on this device any more. No header, no passphrase"
+        " and no packet brings them back; only another copy of them can."
     ),
     Missing.DEVICE: (
         "Nothing on this device shows a LUKS volume, so there is nothing here to rescue. If it was another device, or"
