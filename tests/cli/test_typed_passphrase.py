@@ -53,3 +53,46 @@ def test_repair_asks_for_the_passphrase_that_proves_a_guess(world: World) -> Non
         terminal.close()
         assert terminal.exitstatus == status
     assert disk.read_bytes() != bytes(image)
+
+
+# slow work, as of a large device, before anything is asked
+WORK = """
+import sys, time
+import luksafe.ops.target as target
+real = target.read_moment
+def slow(*about, **how):
+    print("at work", flush=True)
+    time.sleep(2)
+    return real(*about, **how)
+target.read_moment = slow
+from luksafe.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def test_a_passphrase_typed_ahead_during_slow_work_is_not_shown(world: World) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = ["-c", WORK, "--vault", str(world.vault), "prove", str(world.image())]
+    terminal = pexpect.spawn(sys.executable, arguments, env=env, encoding="utf-8", timeout=60)
+    terminal.delaybeforesend = None
+    terminal.expect("at work")
+    terminal.sendline("typed ahead of time")
+    terminal.expect("Passphrase for [^\r\n]*: ")
+    assert "typed ahead" not in terminal.before
+    terminal.sendline(PASSPHRASE.decode())
+    terminal.expect(pexpect.EOF)
+    assert "typed ahead" not in terminal.before
+    terminal.close()
+    assert terminal.exitstatus == 0
+
+
+def test_the_terminal_shows_again_what_is_typed_when_the_verb_has_ended(world: World) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    once = f"trap : INT; {sys.executable} -m luksafe --vault {world.vault} prove {world.image()}; stty -a; sleep 30"
+    terminal = pexpect.spawn("sh", ["-c", once], env=env, encoding="utf-8", timeout=60)
+    terminal.expect("Passphrase for [^\r\n]*: ")
+    terminal.sendintr()
+    terminal.expect("interrupted")
+    terminal.expect("[ -]echo ")
+    assert terminal.after == " echo "
+    terminal.close(force=True)

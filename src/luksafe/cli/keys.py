@@ -6,12 +6,14 @@ import os
 import sys
 import termios
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
 from luksafe.cli.app import App
+from luksafe.cli.echo_off import echo_off
 from luksafe.crypto.kdf import KdfLimits, available_memory_kib
 from luksafe.errors import NotFound, UsageError
 from luksafe.secret import SecretBytes
@@ -62,7 +64,9 @@ def key_options_without_packet(function: Callable[..., Any]) -> Callable[..., An
     def run(*args: Any, **options: Any) -> Any:
         values = {name: options.pop(name) for name in KEY_OPTION_NAMES if name in options}
         limits = {name: options.pop(name) for name in LIMIT_OPTION_NAMES}
-        return function(*args, key=KeyOptions(**values, limits=_limits(**limits)), **options)
+        key = KeyOptions(**values, limits=_limits(**limits))
+        with nullcontext() if key.is_given else echo_off():
+            return function(*args, key=key, **options)
 
     run.__doc__, run.__name__ = function.__doc__, function.__name__
     run.__dict__.update(function.__dict__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def command(app: App, view: ViewOptions, folder: Path, inner: str, allow_other: 
             file = folder / FILE_NAME
             result = {"file": str(file), "size": opened.volume.size_bytes, "found": opened.found}
             app.emit(result, lambda: echo(str(file)))
-            app.say(f"mounted; look inside with: mount -o ro,loop {file} /mnt")
+            app.say(f"mounted; look inside with: mount -o ro,loop {shlex.quote(str(file))} /mnt")
+            app.say(f"to end it: {'' if background else 'Ctrl-C, or '}fusermount3 -u {shlex.quote(str(folder))}")
 
         if background:
             _in_background(serve)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from luksafe.cli.app import App
+from luksafe.cli.echo_off import echo_on
 from luksafe.errors import Refused, UsageError
 from luksafe.visible import visible
 
@@ -43,13 +44,14 @@ def ask(prompt: str, hint: str = "run it in a terminal") -> str:
             hint=hint,
         ) from None
     try:
-        os.write(fd, visible(prompt).encode("utf-8", "replace"))
         line = b""
-        while not line.endswith(b"\n"):
-            piece = os.read(fd, 1024)
-            if not piece:
-                break
-            line += piece
+        with echo_on(fd):
+            os.write(fd, visible(prompt).encode("utf-8", "replace"))
+            while not line.endswith(b"\n"):
+                piece = os.read(fd, 1024)
+                if not piece:
+                    break
+                line += piece
         return line.decode("utf-8", "replace").strip()
     finally:
         os.close(fd)

@@ -11,7 +11,7 @@ from luksafe.paper.layout import FOOTER_POINTS, HEADER_POINTS, MARGIN_POINTS, Pa
 from luksafe.paper.optional import load
 from luksafe.paper.prose import DARK, SOFT
 from luksafe.paper.sheet import FORMAT, SheetContent
-from luksafe.paper.wording import TITLES
+from luksafe.paper.wording import ABOUT_NOTE, TITLES
 
 
 def render_pdf(content: SheetContent, size: PageSize = PageSize.A4) -> bytes:
@@ -61,7 +61,7 @@ def _draw_frame(canvas: Any, content: SheetContent, size: PageSize, page: str) -
     canvas.setFont(fonts.SANS, 9)
     canvas.drawRightString(right - across - 7, base, "sheet")
     canvas.setFont(fonts.SANS, 8)
-    canvas.drawString(left, FOOTER_POINTS - 20, f"luksafe paper sheet, format {FORMAT}")
+    canvas.drawString(left, FOOTER_POINTS - 20, f"{ABOUT_NOTE} {FORMAT}")
     canvas.setFillGray(DARK)
     canvas.setFont(fonts.BOLD, 8.5)
     canvas.drawRightString(right, FOOTER_POINTS - 20, f"sheet {content.sheet_id}, {page}")

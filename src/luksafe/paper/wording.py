@@ -12,7 +12,7 @@ TITLES = {
     SheetKind.HEADER: "LUKS header",
 }
 
-_AS_CASH = "Keep it as you would keep cash. Never send a picture of it, and scan it on the rescue machine only."
+_AS_CASH = "Keep it as you would keep cash. Scan it on the rescue machine only, and send a picture of it to nobody."
 
 NOTICES = {
     SheetKind.PACKET: (
@@ -30,7 +30,8 @@ NOTICES = {
     ),
     SheetKind.SHARE: (
         "One share of several. Alone it reveals nothing.",
-        "Enough of them together open the disk: keep this one apart from the others, and never send a picture of it.",
+        "Enough of them together open the disk: keep this one apart from the others. A scan or "
+        "photograph is for the rescue machine alone (luksafe escrow open PACKET --share SCAN): send it to nobody else.",
     ),
     SheetKind.HEADER: (
         "A copy of a LUKS header. It opens the disk together with a passphrase.",
@@ -46,4 +47,5 @@ LINES_NOTE = (
 )
 ROWS_NOTE = "It is one row: gaps and ends of rows are for reading only."
 DASHES_NOTE = "It is one row, with every dash: gaps and ends of rows are for reading only."
+ABOUT_NOTE = "Made with luksafe, a free program for Linux that keeps and mends what opens LUKS disks; sheet format"
 OTHER_WAYS_NOTE = "Without luksafe: the steps are at the end of this sheet."

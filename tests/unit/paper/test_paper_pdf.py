@@ -158,7 +158,8 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "segno", None)
     with pytest.raises(Unsupported, match="segno") as raised:
         render_pdf(examples.share())
-    assert "luksafe[paper]" in raised.value.hint
+    assert "pip install" in raised.value.hint
+    assert " segno" in raised.value.hint
 
 
 def test_a_procedure_without_steps_is_its_heading() -> None:

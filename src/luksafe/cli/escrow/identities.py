@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from luksafe.cli.app import App
+from luksafe.cli.echo_off import echo_off
 from luksafe.cli.escrow.plugins import TerminalCallbacks
 from luksafe.cli.escrow.shares import collect_shares
 from luksafe.cli.input_file import read_input
@@ -104,7 +106,9 @@ def opener_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*args: Any, **options: Any) -> Any:
         values = {name: options.pop(name) for name in NAMES}
-        return function(*args, openers=Openers(**values), **options)
+        openers = Openers(**values)
+        with nullcontext() if openers.key_file else echo_off():
+            return function(*args, openers=openers, **options)
 
     run.__doc__, run.__name__ = function.__doc__, function.__name__
     run.__dict__.update(function.__dict__)
