@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from luksafe.device.discover import find_luks_devices
@@ -22,6 +22,7 @@ from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Kind, Partition, Recognised
 from luksafe.reader import Reader, SliceReader, read_with_holes
 from luksafe.vault.record import Device
+from luksafe.wall import ParserStopped
 
 SEARCHED_BYTES = 64 << 20
 """So far from the start of the device a header is looked for that no partition table names."""
@@ -55,14 +56,20 @@ class Elsewhere:
     device: str
 
 
-def parts_of(reader: Reader, signatures: Sequence[Recognised], stored: Reader, header: Header) -> list[Part]:
+def parts_of(
+    reader: Reader,
+    signatures: Sequence[Recognised],
+    stored: Reader,
+    header: Header,
+    stopped: Callable[[ParserStopped], object] = lambda _: None,
+) -> list[Part]:
     """What is alive within a device, by its partition table and by a search of its first bytes.
 
-    Of the stored header its key material is found too, where the header itself is gone.
+    Of the stored header its key material is found too, where the header itself is gone. ``stopped``: see ``recognise``.
     """
     tables = [s for s in signatures if s.partitions and s.kind is Kind.PARTITION_TABLE]
     listed = {p.offset: p for table in tables for p in table.partitions[:MOST_PARTITIONS] if p.offset > 0}
-    found = {part.offset: part for partition in listed.values() if (part := _part(reader, partition))}
+    found = {part.offset: part for partition in listed.values() if (part := _part(reader, partition, stopped))}
     sectors = dict(_first_sectors(stored, header))
     for mark in _marks(reader, [sector[:FINGERPRINT_BYTES] for sector in sectors.values()]):
         if mark.kind in ("luks1", "primary"):
@@ -87,10 +94,10 @@ def _first_sectors(stored: Reader, header: Header) -> Iterator[tuple[int, bytes]
                 yield area, sector
 
 
-def _part(reader: Reader, partition: Partition) -> Part | None:
+def _part(reader: Reader, partition: Partition, stopped: Callable[[ParserStopped], object]) -> Part | None:
     inner = SliceReader(reader, partition.offset, partition.size)
     header = inspect(inner).header
-    names = tuple(dict.fromkeys(r.name for r in recognise(inner) if r.kind is not Kind.BOOT_CODE))
+    names = tuple(dict.fromkeys(r.name for r in recognise(inner, stopped=stopped) if r.kind is not Kind.BOOT_CODE))
     if header is None and not names:
         return None
     return Part(partition.offset, inner.size_bytes, names, header, is_listed=True)

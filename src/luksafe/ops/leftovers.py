@@ -21,6 +21,8 @@ MAGIC_BYTES = 4096
 HARMLESS = (SectorClass.RANDOM, SectorClass.ZEROS)
 """What the unused space of a header holds: as formatted, or old key material."""
 _MOST_GAP_BYTES = 64 << 20
+GPT_ENTRIES_BYTES = 16 << 10
+"""So much is reserved for the entries of a table, however few they are."""
 
 Range = tuple[int, int]
 
@@ -108,10 +110,14 @@ def live_backup_gpt(signatures: Sequence[Recognised]) -> Recognised | None:
 
 
 def backup_gpt_patches(found: Recognised) -> tuple[Patch, ...]:
-    """Zeros over a backup partition table: its header, and its entries before that."""
+    """Zeros over a backup partition table: its header, and its entries where they stand right before that.
+
+    A header may say that they are anywhere, also where the data are; without it they are nothing.
+    """
     entries, length = found.geometry["entries_offset"], found.geometry["entries_bytes"]
     patches = [Patch(found.offset, bytes(found.geometry["sector_size"]), "backup GPT")]
-    if length and entries + length <= found.offset:
+    room = found.offset - entries
+    if 0 < length <= room <= max(length, GPT_ENTRIES_BYTES):
         patches.insert(0, Patch(entries, bytes(length), "backup GPT"))
     return tuple(patches)
 

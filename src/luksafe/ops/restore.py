@@ -11,6 +11,7 @@ from luksafe.device.identity import describe
 from luksafe.device.lock import metadata_lock
 from luksafe.device.source import open_source
 from luksafe.device.usage import find_uses
+from luksafe.luks.areas import header_area_bytes
 from luksafe.luks.compact import capture
 from luksafe.luks.finding import Severity
 from luksafe.luks.inspection import Inspection, inspect
@@ -29,6 +30,7 @@ from luksafe.ops.workspace import Workspace
 from luksafe.ops.write.plan import WritePlan
 from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Kind
+from luksafe.wall import ParserStopped
 
 Say = Callable[[str], None]
 
@@ -69,12 +71,13 @@ def _with_evidence(
     target = replace(target, ties=ties, proof=proof)
     if ties.is_at_least("keys"):
         return target
-    parts = parts_of(target.reader, target.signatures, source.reader, header)
+    stopped: list[ParserStopped] = []
+    parts = parts_of(target.reader, target.signatures, source.reader, header, stopped.append)
     elsewhere = None
     if not ties.is_at_least("device"):
         is_detached = source.is_detached
         elsewhere = same_volume_on_others(header, known.devices, target.facts, is_detached=is_detached)
-    return replace(target, parts=parts, elsewhere=elsewhere)
+    return replace(target, parts=parts, elsewhere=elsewhere, unread=(*target.unread, *map(str, stopped)))
 
 
 def look_again(device: Path) -> Inspection:
@@ -88,7 +91,10 @@ def _source(workspace: Workspace, target: Target, known: Known) -> RestoreSource
     target.inspection.require_header()
     if target.backup is not None:
         image = target.reader.read_at(0, target.reader.size_bytes)
-        kept = tuple((start, start + length) for start, length in target.backup.record.kept)
+        # a record can say anything; behind the header area lie the data, which no header backup is of
+        end = header_area_bytes(target.inspection)
+        ranges = [(start, min(start + length, end)) for start, length in target.backup.record.kept]
+        kept = tuple((first, last) for first, last in ranges if first < last)
     else:
         taken = capture(target.reader, target.inspection)
         image, kept = taken.image, taken.kept
@@ -120,6 +126,10 @@ def _look(device: str, remove_backup_gpt: bool) -> Iterator[RestoreTarget]:
     facts = describe(device)
     with open_source(device) as reader:
         moment = read_moment(device, reader)
-        foreign = [r for r in recognise(reader) if r.name != "crypto_LUKS" and r.kind is not Kind.BOOT_CODE]
-        packed, uses = container_of(reader), find_uses(device)
-        yield RestoreTarget(facts, moment.reader, moment.inspection, uses, foreign, packed, remove_backup_gpt)
+        stopped: list[ParserStopped] = []
+        seen = recognise(reader, stopped=stopped.append)
+        foreign = [r for r in seen if r.name != "crypto_LUKS" and r.kind is not Kind.BOOT_CODE]
+        packed, uses, unread = container_of(reader), find_uses(device), tuple(map(str, stopped))
+        yield RestoreTarget(
+            facts, moment.reader, moment.inspection, uses, foreign, packed, remove_backup_gpt, unread=unread
+        )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from luksafe.luks.compare import describe_keyslot
+from luksafe.luks.compare import Change, describe_keyslot
 from luksafe.luks.model import Header
 from luksafe.ops.elsewhere import OWN_MATERIAL, Part, place_within
 from luksafe.ops.newer import keyslots_returning, keyslots_vanishing, newer_remains, returning_words
@@ -14,6 +14,7 @@ from luksafe.ops.proof import ProofReport
 from luksafe.ops.ties import is_same_volume
 from luksafe.ops.write.plan import Danger
 from luksafe.vault.record import NOT_RECOGNISED
+from luksafe.wall import ParserStopped
 
 if TYPE_CHECKING:
     from luksafe.ops.restore_plan import RestoreSource, RestoreTarget
@@ -43,6 +44,14 @@ def place_dangers(source: RestoreSource, target: RestoreTarget, new: Header) -> 
     yield from _over_data(source, target, new)
     yield from _unknown_device(source, target, new)
     yield from _sizes(source, target, new)
+
+
+def unread_dangers(target: RestoreTarget, changes: Sequence[Change]) -> Iterator[Danger]:
+    """That a parser stopped at its wall: what it would have said against the write is not known."""
+    findings = [finding.text for finding in target.inspection.all_findings if finding.code == ParserStopped.code]
+    texts = [*findings, *(change.text for change in changes if change.code == ParserStopped.code), *target.unread]
+    for text in dict.fromkeys(texts):
+        yield Danger("unread", f"what is on the device is not known to the end: {text}", "--allow-unread")
 
 
 def _noise(target: RestoreTarget) -> Iterator[Danger]:

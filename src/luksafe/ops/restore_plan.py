@@ -27,6 +27,7 @@ from luksafe.ops.restore_dangers import (
     is_named,
     newer_dangers,
     place_dangers,
+    unread_dangers,
 )
 from luksafe.ops.ties import Ties
 from luksafe.ops.write.phases import Range, header_phases
@@ -54,6 +55,7 @@ FLAG_HELP = {
     "--allow-unknown-device": "Nothing ties the backup to the device: its data may be another's.",
     "--allow-other-place": "The volume, or others that are alive, stand at another place.",
     "--allow-noise": "The data on the device make no sense with the key given.",
+    "--allow-unread": "A fault in luksafe left unread what is on the device, and other dangers may go unsaid.",
 }
 """Each danger has a flag of its own; ``--over NAME`` (a foreign signature) is the only one with a value."""
 
@@ -81,7 +83,7 @@ class RestoreTarget:
     """What is known of the device: facts, bytes, its header if any, who uses it, what else is on it, and where.
 
     ``ties`` tie the backup to it; ``parts`` are alive within it; ``elsewhere`` is another device that has the volume;
-    ``proof`` is what came of a key, None where none was given.
+    ``proof`` is what came of a key, None where none was given; ``unread`` says what no probe could tell.
     """
 
     facts: DeviceFacts
@@ -95,6 +97,7 @@ class RestoreTarget:
     parts: Sequence[Part] = ()
     elsewhere: Elsewhere | None = None
     proof: ProofReport | None = None
+    unread: Sequence[str] = ()
 
 
 def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
@@ -155,6 +158,7 @@ def _dangers(
 ) -> Iterator[Danger]:
     yield from container_dangers(target.container, target.facts.path)
     yield from place_dangers(source, target, new)
+    yield from unread_dangers(target, changes)
     if source.has_damage:
         faults = "; ".join(f.text for f in source.inspection.all_findings if f.severity is not Severity.INFO)
         yield Danger("damaged-backup", f"the backup itself is damaged: {faults}", "--allow-damaged-backup")

@@ -72,25 +72,28 @@ PROBES: tuple[Probe, ...] = tuple(probe for family in FAMILIES for probe in fami
 LEAST_BITS = 48
 
 
-def recognise(reader: Reader, *, offset: int = 0) -> list[Recognised]:
+def recognise(
+    reader: Reader, *, offset: int = 0, stopped: Callable[[ParserStopped], object] = lambda _: None
+) -> list[Recognised]:
     """Everything that is recognised in the volume that begins at ``offset`` bytes of ``reader``.
 
     Primary structures come first, then backups (``copy == "backup"``), each by place. Any bytes are taken; a place that
-    cannot be read counts as not matching.
+    cannot be read counts as not matching. ``stopped`` hears of a probe that met what it does not foresee: whoever is
+    going to write has to know that something may be there.
     """
     volume = Volume(reader, offset)
-    found = _matches(volume, PROBES)
+    found = _matches(volume, PROBES, stopped)
     if not any(match.offset == offset for match in found):
-        found += _matches(volume, boot_code.FALLBACKS)
+        found += _matches(volume, boot_code.FALLBACKS, stopped)
     return sorted(found, key=lambda match: (match.copy == "backup", match.kind is Kind.BOOT_CODE, match.offset))
 
 
-def _stopped(_why: ParserStopped, _probe: Probe, _volume: Volume) -> None:
-    return None
+def _stopped(why: ParserStopped, _probe: Probe, _volume: Volume, stopped: Callable[[ParserStopped], object]) -> None:
+    stopped(why)
 
 
 @walled("a signature", _stopped)
-def _tried(probe: Probe, volume: Volume) -> Recognised | None:
+def _tried(probe: Probe, volume: Volume, _stopped: Callable[[ParserStopped], object]) -> Recognised | None:
     """What one probe sees; a fault in one takes nothing from the others."""
     try:
         return probe(volume)
@@ -98,10 +101,10 @@ def _tried(probe: Probe, volume: Volume) -> Recognised | None:
         return None
 
 
-def _matches(volume: Volume, probes: Iterable[Probe]) -> list[Recognised]:
+def _matches(volume: Volume, probes: Iterable[Probe], stopped: Callable[[ParserStopped], object]) -> list[Recognised]:
     found: dict[tuple[str, int], Recognised] = {}
     for probe in probes:
-        match = _tried(probe, volume)
+        match = _tried(probe, volume, stopped)
         if match is not None and match.bits >= LEAST_BITS:
             # On tiny volumes the place of a backup can be that of the primary, which comes first.
             found.setdefault((match.name, match.offset), match)
