@@ -11,6 +11,7 @@ from cli.test_restore_undo import vfat_over
 from generators.headers import PASSPHRASE, VOLUME_KEY, luks2_image, seeded_bytes, with_document
 
 from luksafe.crypto.sectors import sector_cipher
+from luksafe.probe import recognise
 from luksafe.secret import SecretBytes
 
 UNKNOWN = ("--allow-unproven", "--allow-unknown-device", "--allow-noise")
@@ -98,3 +99,15 @@ def test_a_device_that_ends_before_the_data(world: World, rebuild: Any) -> None:
     assert ran.status == 14
     assert "has 1048576 bytes; the data begin at byte 1048576" in ran.err
     assert disk.read_bytes() == bytes(1 << 20)
+
+
+@pytest.mark.stops
+def test_what_stops_a_probe_is_a_danger(world: World, rebuild: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("planted")
+
+    world.image(data=bytes(1 << 20) + volume(luks2_image())[1 << 20 :])
+    monkeypatch.setattr(recognise, "PROBES", (broken, *recognise.PROBES))
+    ran = rebuild(*options(STATED), "--yes", *UNKNOWN)
+    assert (ran.status, ran.json["error"]["code"]) == (14, "unread")
+    assert rebuild(*options(STATED), "--yes", "--allow-unread", *UNKNOWN).status == 0

@@ -29,6 +29,7 @@ from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Kind, Recognised
 from luksafe.reader import Reader
 from luksafe.secret import SecretBytes
+from luksafe.wall import ParserStopped
 
 MAX_SEQID = (1 << 64) - 1
 
@@ -45,7 +46,10 @@ class KeyProof:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A device as it is now, its header destroyed perhaps; ``mapping`` is the active one directly on it."""
+    """A device as it is now, its header destroyed perhaps; ``mapping`` is the active one directly on it.
+
+    ``unread`` says what no parser could tell of it.
+    """
 
     device: str
     facts: DeviceFacts
@@ -54,6 +58,7 @@ class Volume:
     uses: tuple[Use, ...]
     signatures: tuple[Recognised, ...]
     mapping: Mapping | None
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +108,12 @@ def look(device: str) -> Iterator[Volume]:
     with open_source(device) as reader:
         with metadata_lock(device):
             inspection = inspect(reader)
-        foreign = tuple(r for r in recognise(reader) if r.name != "crypto_LUKS" and r.kind is not Kind.BOOT_CODE)
+        stopped = [finding.text for finding in inspection.all_findings if finding.code == ParserStopped.code]
+        seen = recognise(reader, stopped=lambda why: stopped.append(str(why)))
+        foreign = tuple(r for r in seen if r.name != "crypto_LUKS" and r.kind is not Kind.BOOT_CODE)
         require_bare(reader)
-        yield Volume(device, facts, reader, inspection, tuple(find_uses(device)), foreign, mapping_over(device))
+        uses, unread = tuple(find_uses(device)), tuple(dict.fromkeys(stopped))
+        yield Volume(device, facts, reader, inspection, uses, foreign, mapping_over(device), unread)
 
 
 def gather(workspace: Workspace, volume: Volume, source: KeySource, limits: KdfLimits | None = None) -> Known:

@@ -27,6 +27,7 @@ FLAG_HELP = {
     "--allow-other-volume": "There is a whole header of another volume key on the device.",
     "--allow-reencryption": "The device is in reencryption.",
     "--allow-in-use": "The device is in use by more than its own mapping.",
+    "--allow-unread": "A fault in luksafe left unread what is on the device, and other dangers may go unsaid.",
 }
 """Each danger has a flag of its own; ``--over NAME`` (a foreign signature) is the only one with a value."""
 
@@ -119,6 +120,8 @@ def _require_free_area(volume: Volume, new: NewHeader) -> None:
 def _dangers(volume: Volume, known: Known, new: NewHeader, confidence: Confidence) -> Iterator[Danger]:
     for use in uses_beside_mapping(volume):
         yield Danger("in-use", use.detail, "--allow-in-use")
+    for text in volume.unread:
+        yield Danger("unread", f"what is on the device is not known to the end: {text}", "--allow-unread")
     present = volume.inspection.header
     if present and present.is_in_reencryption:
         text = "the device is in reencryption: another header would make part of the data unreadable"
