@@ -284,14 +284,25 @@ def test_a_backup_with_a_destroyed_keyslot(world, corpus, loop_device):
 def test_without_a_terminal_nothing_is_assumed_to_be_yes(world, verb, stdin):
     disk = world.image()
     backup = world.run("backup", disk, "--json").json["backups"][0]["id"]
+    damaged = bytes(4096) + disk.read_bytes()[4096:]
+    disk.write_bytes(damaged)  # else a restore has nothing to write, and asks nothing
     if verb == "undo":
         assert world.run("restore", backup, disk, "--yes").status == 0
-        disk.write_bytes(bytes(4096) + disk.read_bytes()[4096:])
+        disk.write_bytes(bytes(8192) + disk.read_bytes()[8192:])
     before = disk.read_bytes()
     command = {"restore": ("restore", backup, disk), "undo": ("undo", disk, "--allow-changed")}[verb]
     ran = world.process(*command, stdin=stdin)
     assert (ran.status, "there is no terminal; nothing was written" in ran.err) == (2, True)
     assert disk.read_bytes() == before
+
+
+def test_a_restore_of_what_is_there_already_asks_nothing_as_it_writes_nothing(world):
+    disk = world.image()
+    backup = world.run("backup", disk, "--json").json["backups"][0]["id"]
+    before = disk.stat().st_mtime_ns
+    ran = world.process("restore", backup, disk, stdin=b"")
+    assert (ran.status, "nothing to write" in ran.out) == (0, True)
+    assert (disk.stat().st_mtime_ns, world.run("undo", disk, "--yes").status) == (before, 15)
 
 
 @pytest.mark.parametrize("verb", ["repair", "rebuild", "save", "revoke", "rotate"])
@@ -333,7 +344,7 @@ def test_on_a_terminal_only_the_whole_word_is_a_yes(world, answer, status):
     # standard input says YES as well: it is not asked
     shell = f'echo YES | exec "{sys.executable}" "$@"'
     child = pexpect.spawn("/bin/sh", ["-c", shell, "sh", *command], env=environment, timeout=60)
-    child.expect("Enter skips this")
+    child.expect("Enter skips")
     child.sendline("")
     child.expect("Type YES to go on: ")
     child.sendline(answer)

@@ -78,7 +78,7 @@ class Talk:
 
     def confirm(self) -> None:
         """Answer YES; a restore is given the passphrase that proves it before."""
-        self.wait("Enter skips this[^\r\n]*: |Type YES to go on: ")
+        self.wait("Enter skips[^\r\n]*: |Type YES to go on: ")
         if not self.text.endswith("go on: "):
             self.screen.sendline(PASSPHRASE.decode())
             self.wait("Type YES to go on: ")

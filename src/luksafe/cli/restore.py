@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,8 @@ from luksafe.ops.write.plan import WritePlan
 from luksafe.secret import SecretBytes
 
 MOST_TRIES = 3
+BACKUP_ID = re.compile("[0-9a-f]{4,}")
+SHORT_ID = 12
 
 Planner = Callable[..., tuple[WritePlan, ProofReport | None]]
 
@@ -64,7 +67,7 @@ def command(
     elif dry_run or app.yes or app.json:
         planned, proof = planner()
     else:
-        planned, proof = _plan_with_offered_key(app, planner, device, key)
+        planned, proof = _plan_with_offered_key(app, planner, backup, device, key)
     if dry_run:
         app.emit({"plan": planned.to_json()}, lambda: dry_run_lines(app, planned, accepted))
         return Refused.exit_status if planned.dangers_left(accepted) else 0
@@ -98,10 +101,10 @@ def _nothing_to_write(app: App, planned: WritePlan, device: str) -> int:
 
 
 def _plan_with_offered_key(
-    app: App, planner: Planner, device: str, key: KeyOptions
+    app: App, planner: Planner, backup: str, device: str, key: KeyOptions
 ) -> tuple[WritePlan, ProofReport | None]:
     """The plan, proven by a passphrase that is typed; unproven where none is."""
-    for typed in _offered(app, device):
+    for typed in _offered(backup, device):
         try:
             with typed:
                 return planner(ProofKey(passphrase=typed, keyslot=key.key_slot, limits=key.limits))
@@ -110,11 +113,12 @@ def _plan_with_offered_key(
     return planner()
 
 
-def _offered(app: App, device: str) -> Iterator[SecretBytes]:
+def _offered(backup: str, device: str) -> Iterator[SecretBytes]:
     """Passphrases as they are typed, until one is empty; none without a terminal."""
+    what = f"backup {backup[:SHORT_ID]}" if BACKUP_ID.fullmatch(backup) else backup
     for _ in range(MOST_TRIES):
         try:
-            typed = ask_passphrase(f"Passphrase to prove it on the data of {device} (Enter skips this): ")
+            typed = ask_passphrase(f"Passphrase for {what}, to prove it on {device} (Enter skips): ")
         except UsageError:
             return
         if not len(typed):
