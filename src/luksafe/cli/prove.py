@@ -53,7 +53,7 @@ def command(
         app.emit({**base, **_to_json(report)}, lambda: _print(app, opened, report))
         if report.flaws:
             return EXIT_NEGATIVE
-        if report.is_noise:
+        if report.data.is_doubtful:
             return EXIT_NEGATIVE if report.expected else EXIT_WARNINGS
         worst = report.unproven_digests or any(f.severity is not Severity.INFO for f in opened.inspection.all_findings)
         return EXIT_WARNINGS if worst else 0
@@ -102,7 +102,7 @@ def _noted_as(report: ProofReport) -> str:
 
 def _print(app: App, target: Target, report: ProofReport) -> None:
     who = "the volume key" if report.keyslot is None else f"keyslot {report.keyslot}"
-    if report.flaws or report.is_noise:
+    if report.flaws or report.data.is_doubtful:
         word = bad("opens, not proven", colored=app.is_colored)
     else:
         word = good("proven", colored=app.is_colored)
@@ -132,6 +132,11 @@ def _print_data(app: App, report: ProofReport) -> None:
             echo(f"  they should: {report.expected}; nothing was noted")
         else:
             echo("  on a volume that was never written to that is so; nothing was ever recognised on this one")
+    elif data.is_doubtful:
+        echo(f"  {bad('the data are nothing known', colored=app.is_colored)}, though no noise: {data.why}")
+        echo("  some ciphers leave as much at a wrong place: with nothing known at its place it is no proof")
+        if report.expected:
+            echo(f"  they should be known: {report.expected}; nothing was noted")
     else:
         echo(f"  the data decrypt to: {data.found}")
         if app.verbose and data.why:

@@ -22,7 +22,7 @@ from luksafe.ops.target import Target
 from luksafe.ops.ties import why_another
 from luksafe.ops.unwritten import UNWRITTEN, UNWRITTEN_WORDS, is_unwritten
 from luksafe.ops.workspace import Workspace
-from luksafe.probe.content import recognise_content
+from luksafe.probe.content import UNKNOWN, recognise_content
 from luksafe.reader import Reader, SliceReader
 from luksafe.secret import SecretBytes
 from luksafe.vault.backup import Backup
@@ -34,12 +34,20 @@ from luksafe.view.stream import DecryptedReader, open_volume
 
 @dataclass(frozen=True, slots=True)
 class DataProof:
-    """What the data decrypt to. ``makes_sense`` is None when that cannot be told (never written, wiped, unknown)."""
+    """What the data decrypt to. ``makes_sense`` is None when that cannot be told (never written, wiped, unknown).
+
+    It takes something known at its place: of a chained mode most of each sector is no noise at a wrong place too.
+    """
 
     checked: bool
     found: str = ""
     why: str = ""
     makes_sense: bool | None = None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether they were looked at, and are noise or nothing known."""
+        return self.makes_sense is False or (self.found == UNKNOWN and not self.makes_sense)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +124,7 @@ def prove(
     if data_path:
         shown = look_at_data(data_path, header, opened, others=opened_each[1:], header_reader=target.reader)
     backup_id = target.backup.id if target.backup else stored_id(workspace, target)
-    expected = _why_expected(workspace, target, backup_id, data, data_path) if shown.makes_sense is False else ""
+    expected = _why_expected(workspace, target, backup_id, data, data_path) if shown.is_doubtful else ""
     report = ProofReport(
         keyslot=opened.keyslot if volume_key is None else None,
         volume_key_sha256=hashlib.sha256(opened.volume_key.view).hexdigest(),

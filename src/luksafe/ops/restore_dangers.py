@@ -29,7 +29,7 @@ ANSWERED_BY_NAMED_DATA = frozenset(
 
 def is_named(proof: ProofReport) -> bool:
     """Whether it is known what the data are."""
-    return proof.data.found not in NOT_RECOGNISED | {"unknown-structured"}
+    return proof.data.found not in NOT_RECOGNISED
 
 
 def place_dangers(source: RestoreSource, target: RestoreTarget, new: Header) -> Iterator[Danger]:

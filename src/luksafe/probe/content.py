@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from luksafe.probe.recognise import recognise
@@ -15,6 +16,9 @@ from luksafe.wall import walled
 SECTOR_BYTES = 512
 START_BYTES = 1 << 20
 SAMPLES, SAMPLE_BYTES = 16, 65536
+SAMPLE_ALIGNMENT_BYTES = 4096  # of the largest encryption sector
+UNKNOWN = "unknown-structured"
+"""What looks like data, and is nothing known."""
 STRIDES = (8, 4, 2)  # encryption sectors of 4096, 2048, 1024 bytes
 
 # What lies outermost comes first, as blkid has it: a RAID member that holds a filesystem is a RAID member.
@@ -38,7 +42,8 @@ class Content:
     """What a decrypted volume holds.
 
     ``name`` is blkid's, or ``zeros``, ``ff``, ``pattern``, ``random``, ``unknown-structured``, ``empty``. ``plausible``
-    tells sense (True) from noise (False); None where there is too little to tell. ``sure`` is how firm ``name`` is.
+    tells sense (True) from noise (False); None where that cannot be told: too little, or nothing known. ``sure`` is
+    how firm ``name`` is.
     """
 
     name: str
@@ -61,7 +66,7 @@ def recognise_content(reader: Reader) -> Content:
         return _noisy(found)
     if found:
         return _known(found, stride)
-    return _unknown(reader, classes, stride)
+    return _unknown(reader, start, classes, stride)
 
 
 def _rank(match: Recognised) -> tuple[bool, int, int, bool, int]:
@@ -98,7 +103,7 @@ def _known(found: tuple[Recognised, ...], stride: int | None) -> Content:
 
 def _noisy(found: tuple[Recognised, ...]) -> Content:
     text = "the first 16 bytes of its sectors are noise: the IV of the cipher or the sector size is not the right one"
-    name = found[0].name if found else "unknown-structured"
+    name = found[0].name if found else UNKNOWN
     return Content(name, text, Confidence.LIKELY, False, found)
 
 
@@ -109,20 +114,20 @@ def _stride_text(stride: int) -> str:
     )
 
 
-def _unknown(reader: Reader, classes: list[SectorClass], stride: int | None) -> Content:
+def _unknown(reader: Reader, start: bytes, classes: list[SectorClass], stride: int | None) -> Content:
     counts = Counter(classes)
     if len(counts) == 1 and classes[0] in (SectorClass.ZEROS, SectorClass.FF, SectorClass.PATTERN):
         name = classes[0].label
         return Content(name, f"the first {len(classes)} sectors hold nothing but {name}", Confidence.CERTAIN, True)
     if stride is not None:
-        return Content("unknown-structured", _stride_text(stride), Confidence.LIKELY, False)
+        return Content(UNKNOWN, _stride_text(stride), Confidence.LIKELY, False)
     total, noise = len(classes), counts[SectorClass.RANDOM]
     if noise < total:
-        return Content("unknown-structured", f"{_shown(counts)} of {total} sectors", Confidence.STRONG, True)
-    elsewhere = _samples(reader)
+        return _unnamed(reader, start, f"{_shown(counts)} of {total} sectors", Confidence.STRONG)
+    elsewhere = _classes(_samples(reader))
     if sum(elsewhere.values()) > elsewhere[SectorClass.RANDOM]:
         why = f"the start looks random, further on there are {_shown(elsewhere)} sectors"
-        return Content("unknown-structured", why, Confidence.LIKELY, True)
+        return _unnamed(reader, start, why, Confidence.LIKELY)
     why = (
         f"all {total} sectors at the start and {sum(elsewhere.values())} further on look random: the wrong key or "
         "wrong parameters (sector size, offset, cipher), a volume never written to, or encryption without a header"
@@ -130,18 +135,30 @@ def _unknown(reader: Reader, classes: list[SectorClass], stride: int | None) -> 
     return Content("random", why, Confidence.STRONG, False)
 
 
+def _unnamed(reader: Reader, start: bytes, why: str, sure: Confidence) -> Content:
+    """Sectors that are no noise, of nothing known. That a chained mode reads at a wrong place too, but for the starts.
+
+    So it is no proof of the place, and where enough of it is a run of one byte, it is seen that the place is wrong.
+    """
+    if have_noisy_starts(start + b"".join(_samples(reader))):
+        return _noisy(())
+    return Content(UNKNOWN, why, sure, None)
+
+
 def _shown(counts: Counter[SectorClass]) -> str:
     return ", ".join(f"{count} {kind.label}" for kind, count in sorted(counts.items()))
 
 
-def _samples(reader: Reader) -> Counter[SectorClass]:
-    """The classes of sectors in places spread over the volume behind its start; unreadable places are left out."""
-    counts: Counter[SectorClass] = Counter()
+def _classes(samples: Iterable[bytes]) -> Counter[SectorClass]:
+    return Counter(SectorClass(n) for sample in samples for n in classify_sectors(sample).tolist())
+
+
+def _samples(reader: Reader) -> Iterator[bytes]:
+    """Places spread over the volume behind its start, each at a whole 4 KiB; unreadable ones are left out."""
     room = reader.size_bytes - START_BYTES - SAMPLE_BYTES
     for number in range(SAMPLES if room > 0 else 0):
-        at = START_BYTES + room * number // SAMPLES // SECTOR_BYTES * SECTOR_BYTES
+        at = START_BYTES + room * number // SAMPLES // SAMPLE_ALIGNMENT_BYTES * SAMPLE_ALIGNMENT_BYTES
         try:
-            counts.update(SectorClass(n) for n in classify_sectors(reader.read_at(at, SAMPLE_BYTES)).tolist())
+            yield reader.read_at(at, SAMPLE_BYTES)
         except OSError:
             continue
-    return counts

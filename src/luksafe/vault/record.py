@@ -24,7 +24,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Format = Annotated[int, msgspec.Meta(ge=1)]
 Parameters = dict[str, Any]
 
-NOT_RECOGNISED = frozenset({"", "unwritten", "zeros", "ff", "pattern", "random", "empty"})
+NOT_RECOGNISED = frozenset({"", "unwritten", "zeros", "ff", "pattern", "random", "empty", "unknown-structured"})
 """What a proof may have found that says nothing of the data."""
 
 
