@@ -17,7 +17,7 @@ from luksafe.ops.backup import backup_device
 from luksafe.ops.diagnosis.facts import gather
 from luksafe.ops.diagnosis.judge import diagnose
 from luksafe.ops.repair import RepairRequest, plan_repair
-from luksafe.ops.restore import plan
+from luksafe.ops.restore import plan, plan_with_proof
 from luksafe.ops.target import open_target
 from luksafe.ops.undo import plan_undo
 from luksafe.ops.workspace import Workspace
@@ -55,7 +55,7 @@ class Disk:
         return backup_device(self.workspace, str(self.path)).added.id
 
     def restore(self, backup: str, **options: Any) -> WritePlan:
-        planned = plan(self.workspace, backup, str(self.path), **options)
+        planned, _ = plan_with_proof(self.workspace, backup, str(self.path), **options)
         apply(planned, self.workspace)
         return planned
 
