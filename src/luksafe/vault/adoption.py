@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from luksafe.vault.catalog import Catalog, Key
 from luksafe.vault.name import PACKET, Kind, Name
-from luksafe.vault.record import Record
+from luksafe.vault.record import Device
 
 
 def may_travel(catalog: Catalog, name: Name) -> bool:
@@ -32,10 +32,13 @@ def _is_known(catalog: Catalog, key: Key) -> bool:
     if any(_is_held(catalog, name) for name in said):
         return True
     record = catalog.record(key)
-    device = _device_of(record) if record else ""
-    others = (other for other in catalog.keys if device and other[0] != key[0] and not catalog.is_foreign(other))
-    return any((record := catalog.record(other)) and _device_of(record) == device for other in others)
+    claims = _claims(record.device) if record else set()
+    others = (other for other in catalog.keys if claims and other[0] != key[0] and not catalog.is_foreign(other))
+    return any((record := catalog.record(other)) and claims & _claims(record.device) for other in others)
 
 
-def _device_of(record: Record) -> str:
-    return str(record.device.partition.get("target_key") or "")
+def _claims(device: Device) -> set[str]:
+    """All that would tie a record to a device that is here: its key, its link, its serial number and place on that."""
+    key, start = device.partition.get("target_key"), device.partition.get("start")
+    serial = f"serial {device.serial} from {start}" if device.serial else ""
+    return {claim for claim in (f"key {key}" if key else "", device.by_id and f"link {device.by_id}", serial) if claim}

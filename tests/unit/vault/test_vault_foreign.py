@@ -238,11 +238,24 @@ def test_a_volume_that_only_that_store_knows_is_taken_without_its_proofs(tmp_pat
         assert vault.proofs(planted) == []
 
 
-def test_a_planted_volume_that_claims_a_known_device_stays_there(tmp_path: Path) -> None:
+MINE = Device(path="/dev/sdb1", by_id="ata-DISK_1-part1", serial="DISK_1", partition={"target_key": "partuuid:1"})
+
+
+@pytest.mark.parametrize(
+    "claimed",
+    [
+        MINE,
+        Device(path="/dev/sdc1", by_id=MINE.by_id),
+        Device(path="/dev/sdc1", serial=MINE.serial),
+        Device(path="/dev/sdc1", partition=MINE.partition),
+    ],
+    ids=["all", "link", "serial", "key"],
+)
+def test_a_planted_volume_that_claims_a_known_device_stays_there(tmp_path: Path, claimed: Device) -> None:
+    """By anything that ties a record to a device: as an own record it would be taken for what was on that."""
     with make_vault(tmp_path, "nas", foreign=["nas"]) as vault:
-        device = Device(path="/dev/sdb1", partition={"target_key": "serial:DISK_1"})
-        vault.add(record_of(device=device), image_of(), now=NOW)
-        plant_backup(tmp_path / "nas", "other", uuid=OTHER_UUID, device=device)
+        vault.add(record_of(device=MINE), image_of(), now=NOW)
+        plant_backup(tmp_path / "nas", "other", uuid=OTHER_UUID, device=claimed)
         before = files_of(tmp_path / "home")
         synced(vault)
         assert files_of(tmp_path / "home") == before
