@@ -188,6 +188,8 @@ def test_the_plan_that_asks_for_yes_is_harmless_on_a_terminal(world, text):
         file.write(bytes(4096))
     command = ["-m", "luksafe", "--no-color", "--vault", str(world.vault), "restore", backup, str(disk)]
     talk = pexpect.spawn(sys.executable, command, encoding="utf-8", timeout=60, dimensions=(60, 200))
+    talk.expect_exact("(Enter skips): ")
+    talk.sendline("")
     talk.expect_exact("Type YES to go on")
     shown = talk.before
     assert "PLAN: " in shown

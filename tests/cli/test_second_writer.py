@@ -149,13 +149,13 @@ def test_nobody_waits_for_luksafe_while_it_asks_or_computes(world, volume, monke
     from luksafe.ops import proof
 
     (world.folder / "key1").write_bytes(b"p1")
-    real, writers = proof.unlock, []
+    real, writers = proof.open_digests, []
 
     def slow(*arguments, **options):
         writers.append(Writer(str(volume)))
         return real(*arguments, **options)
 
-    monkeypatch.setattr(proof, "unlock", slow)
+    monkeypatch.setattr(proof, "open_digests", slow)
     ran = world.run("prove", volume, "--key-file", world.folder / "key0")
     assert writers[0].process.returncode == 0
     assert ran.status == 0, ran.err  # the header of one moment, whose passphrase was p0 then
