@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import escrow_samples as samples
 import pytest
@@ -197,6 +198,22 @@ def test_a_volume_key_file_and_a_backup_serve_as_well(world: World, recipient: s
         opened = world.run("escrow", "open", packet, "--identity", identity, "--json").json
         assert (opened["secret_hex"], opened["has_header"]) == (VOLUME_KEY.hex(), True)
         assert opened["device"]["path"].endswith("disk.img"), number
+
+
+def test_the_last_packet_of_an_erased_volume_is_the_last_way_in(world: World, recipient: str) -> None:
+    def erase(document: Any) -> None:
+        document["keyslots"].clear()
+        document["digests"]["0"]["keyslots"] = []
+
+    disk = world.image()
+    packets = [packet_of(save(world, disk, "--recipient", recipient)) for _ in range(2)]
+    disk.write_bytes(with_document(luks2_image(), erase) + bytes(1 << 20))
+    assert world.run("backup", disk).status == 3
+    refused = world.run("forget", *packets, "--yes", "--json")
+    assert (refused.status, refused.json["error"]["code"]) == (14, "last-packet")
+    assert world.run("forget", packets[0], "--yes").status == 0
+    assert world.run("forget", packets[1], "--yes").status == 14
+    assert world.run("forget", packets[1], "--yes", "--allow-last").status == 0
 
 
 def test_a_killed_keyslot_is_found_with_and_without_opening(world: World, recipient: str, identity: Path) -> None:

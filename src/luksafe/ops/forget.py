@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from luksafe.errors import LuksafeError
-from luksafe.ops.forgetting import Keep, why_keep_each
+from luksafe.ops.forgetting import Keep, why_keep_each, why_keep_packet
 from luksafe.ops.undo_copies import UndoCopy, remove_undo_copies, undo_copies
 from luksafe.ops.workspace import Workspace
 from luksafe.vault.backup import Backup
@@ -42,10 +42,11 @@ def plan_forget(workspace: Workspace, vault: Vault, named: Sequence[Backup | Sto
     """The plans for backups and packets that are to go together, in their order."""
     keeps = why_keep_each(vault, [each for each in named if isinstance(each, Backup)])
     away = tuple(store.name for store in vault.away)
+    going = {each.id for each in named}
     return [
         _of_backup(workspace, vault, each, away, keeps.get(each.id))
         if isinstance(each, Backup)
-        else _of_packet(each, away)
+        else _of_packet(each, away, why_keep_packet(vault, each, going))
         for each in named
     ]
 
@@ -78,6 +79,6 @@ def _of_backup(
     )
 
 
-def _of_packet(packet: StoredPacket, away: tuple[str, ...]) -> ForgetPlan:
+def _of_packet(packet: StoredPacket, away: tuple[str, ...], keep: Keep | None) -> ForgetPlan:
     what = f"an escrow packet of {packet.uuid or 'a volume without a UUID'}"
-    return ForgetPlan(packet.id, what, packet.uuid, is_backup=False, stores=packet.stores, away=away)
+    return ForgetPlan(packet.id, what, packet.uuid, is_backup=False, stores=packet.stores, away=away, keep=keep)

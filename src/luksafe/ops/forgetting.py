@@ -11,6 +11,7 @@ from luksafe.ops.check_report import rests_on
 from luksafe.ops.recorded_device import is_one_device
 from luksafe.ops.stored_headers import StoredHeader, stored_headers
 from luksafe.vault.backup import Backup
+from luksafe.vault.packets import StoredPacket
 from luksafe.vault.record import Device, Proof
 from luksafe.vault.vault import Vault
 
@@ -53,6 +54,20 @@ class Forgetting:
             text = "no other backup was proven to open the same volume key"
             return Keep("successor-unproven", text, _prove(rest))
         return None
+
+
+def why_keep_packet(vault: Vault, packet: StoredPacket, going: Collection[str]) -> Keep | None:
+    """Why an escrow packet should stay when those of the ids ``going`` go with it: where no passphrase opens a backup.
+
+    Of a volume without any backup its device alone tells, and that is not looked at here.
+    """
+    if any(other.id not in {packet.id, *going} for other in vault.packets(packet.uuid)):
+        return None
+    stored = list(stored_headers(vault, vault.backups(packet.uuid)))
+    if not stored or any(has_keyslots(each.header) for each in stored if each.backup.id not in going):
+        return None
+    text = "no backup with a keyslot and no other packet of this volume would be left: it may be the last way in"
+    return Keep("last-packet", text)
 
 
 def has_keyslots(header: Header) -> bool:

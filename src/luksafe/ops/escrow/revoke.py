@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from luksafe.crypto.kdf import KdfLimits
 from luksafe.errors import DamagedInput, NotFound, Refused
 from luksafe.escrow.contents import Contents
+from luksafe.luks.key_material import material_range
 from luksafe.luks.model import Json
 from luksafe.luks.unlock import verify_volume_key
 from luksafe.ops.backup import backup_target, note_opened, require_whole_keyslots
@@ -16,6 +17,7 @@ from luksafe.ops.escrow.keyslots import LiveHeader, kill_keyslot, look_live, rem
 from luksafe.ops.escrow.verify import require_same_volume, try_secret
 from luksafe.ops.escrow.volume import data_digest
 from luksafe.ops.forgetting import Keep, why_keep_each
+from luksafe.ops.stored_headers import StoredHeader, stored_headers
 from luksafe.ops.target import Target
 from luksafe.ops.workspace import Workspace
 from luksafe.secret import SecretBytes
@@ -192,6 +194,36 @@ def revoke(
     after = backup_target(workspace, target, "after a keyslot was revoked")
     if volume_key is not None and verify_volume_key(digest := data_digest(left), volume_key):
         note_opened(workspace, after, None, digest.id, "its digest proves the volume key, after a keyslot was revoked")
+    for slot, digest_id in _proven_before(workspace, after):
+        note_opened(
+            workspace, after, slot, digest_id, f"keyslot {slot} was proven before, and is byte for byte the same"
+        )
+
+
+def _proven_before(workspace: Workspace, backup_id: str) -> list[tuple[int, int]]:
+    """The keyslots of a backup that were opened in an earlier one and have not changed since, with their digests."""
+    with workspace.open_vault() as vault:
+        uuid = vault.resolve(backup_id).record.uuid
+        stored = list(stored_headers(vault, vault.backups(uuid)))
+        new = next((each for each in stored if each.backup.id == backup_id), None)
+        if new is None:
+            return []
+        digests = {slot: new.header.digest_of_keyslot(slot) for slot in new.header.keyslots}
+        return [
+            (slot, digest.id)
+            for slot, digest in digests.items()
+            if digest and any(_is_proven_same(old, new, slot) for old in stored if old is not new)
+        ]
+
+
+def _is_proven_same(old: StoredHeader, new: StoredHeader, slot: int) -> bool:
+    before, now = old.header.keyslots.get(slot), new.header.keyslots[slot]
+    digests = [stored.header.digest_of_keyslot(slot) for stored in (old, new)]
+    keys = {(digest.salt, digest.digest) if digest else None for digest in digests}
+    if before != now or len(keys) != 1 or all(proof.keyslot != slot for proof in old.backup.proofs):
+        return False
+    start, end = material_range(now) or (0, 0)
+    return old.reader.read_at(start, end - start) == new.reader.read_at(start, end - start)
 
 
 @dataclass(frozen=True, slots=True)
