@@ -35,7 +35,11 @@ def made(world, luks: str, cipher: str, has_files: bool) -> Path:
     tool("truncate", "-s", 16 * MEBIBYTE, plain)
     tool("mkfs.ext4", "-q", "-F", "-d", files, plain)
     tool("truncate", "-s", 2 * MEBIBYTE if luks == "luks1" else 16 * MEBIBYTE, disk)
-    kdf = ("--pbkdf-force-iterations", "1000", *(("--pbkdf", "pbkdf2") if luks == "luks2" else ()))
+    kdf = (
+        "--pbkdf-force-iterations",
+        "1000",
+        *(("--pbkdf", "pbkdf2", "--sector-size", "512") if luks == "luks2" else ()),
+    )
     options = ("--type", luks, "--cipher", cipher, "--key-size", "256", "--volume-key-file", key, *kdf)
     with disk.open("ab") as out:
         out.truncate(disk.stat().st_size + 16 * MEBIBYTE)
@@ -79,3 +83,16 @@ def test_a_volume_shifted_by_a_mebibyte_proves_nothing(world, luks, cipher, kind
         assert world.run(*restored, "--yes", *flags).status in (0, 3)
         assert world.run("prove", shifted, "--key-file", world.key_file).status == 10
         assert world.run("check", shifted, "--json").json["volumes"][0]["state"] != "safe"
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+def test_data_that_moved_on_their_own_device_are_a_danger_where_they_were_recognised(world, cipher):
+    disk = made(world, "luks2", cipher, has_files=True)
+    backup = world.run("backup", disk, "--json").json["backups"][0]["id"]
+    assert world.run("prove", disk, "--key-file", world.key_file).status == 0
+    whole = disk.read_bytes()
+    start = len(whole) - 16 * MEBIBYTE
+    disk.write_bytes(bytes(start) + (before("noise") + whole[start:])[: 16 * MEBIBYTE])
+    ran = world.run("restore", backup, disk, "--key-file", world.key_file, "--dry-run", "--json")
+    assert (ran.status, ran.json["plan"]["evidence"]["proven"]) == (14, False)
+    assert [danger["code"] for danger in ran.json["plan"]["dangers"]] == ["data-noise"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from luksafe.luks.model import Header
 from luksafe.ops.newer import Newer, newest_known
@@ -22,6 +22,7 @@ class Known:
     """``backup_id`` is that of the vault with these very bytes, ``devices`` those that the volume was seen on.
 
     ``size_bytes`` is that of the device that this backup was made of, 0 where that is not known.
+    ``recognised`` says what an earlier proof saw the data to be.
     """
 
     backup_id: str = ""
@@ -29,6 +30,7 @@ class Known:
     size_bytes: int = 0
     is_detached: bool = False
     newer: Newer | None = None
+    recognised: str = ""
 
 
 def known_of(workspace: Workspace, source: Target) -> Known:
@@ -39,7 +41,9 @@ def known_of(workspace: Workspace, source: Target) -> Known:
         if vault is None:
             return Known()
         lineage = lineage_of(header)
-        records = [b.record for b in vault.backups(header.uuid) if _is_of(b, backup_id, lineage)]
+        related = [b for b in vault.backups(header.uuid) if _is_of(b, backup_id, lineage)]
+        records = [backup.record for backup in related]
+        seen = [proof.found for backup in related for proof in backup.proofs if proof.has_recognised_data]
         own = next((record for record in records if record.id == backup_id), None)
         return Known(
             backup_id,
@@ -47,6 +51,7 @@ def known_of(workspace: Workspace, source: Target) -> Known:
             own.device.size if own else 0,
             any(record.parameters.get("detached") is True for record in records),
             newest_known(vault, header, backup_id),
+            seen[-1] if seen else "",
         )
 
 
@@ -70,6 +75,8 @@ def prove_on(stored: Reader, header: Header, target: RestoreTarget, key: ProofKe
             data = examine_data(target.reader, header, opened.volume_key, opened.digest_id)
     except OSError as problem:
         data = DataProof(False, why=f"the data cannot be read: {problem.strerror}")
+    if data.is_doubtful and data.makes_sense is None and known.recognised:
+        data = replace(data, why=f"{data.why}; they were seen to be {known.recognised} before", makes_sense=False)
     return ProofReport(
         keyslot=opened.keyslot if key.volume_key is None else None,
         volume_key_sha256=hashlib.sha256(opened.volume_key.view).hexdigest(),
