@@ -37,9 +37,10 @@ VARIES = (
     (r"\d+ bytes each", "N bytes each"),
     (r"\bset (that begins )?'?[a-z]+ [a-z]+\b", "set WORDS"),
     (r"sheet [0-9A-F]{4}-[0-9A-F]{4}, \d+ pages?", "sheet ID"),
+    (r"-- Enter shows more --", ""),
     (r"\s+", " "),
 )
-"""What is another each time. Where lines break follows from it, so that all white space counts as one."""
+"""What is another each time. Where lines break and screens are full follows from it: all white space counts as one."""
 
 
 def settled(page: str) -> str:
