@@ -171,7 +171,7 @@ HOLDS_THE_DATA = {"right", "other size", "clone", "formatted again", "header gon
 @pytest.mark.parametrize("with_key", [False, True], ids=["without", "with key"])
 @pytest.mark.parametrize("backup", BACKUPS)
 @pytest.mark.parametrize("place", PLACES)
-def test_every_cell(scene, place, backup, with_key):
+def test_every_cell(scene, place, backup, with_key, record_property):
     world = scene.world
     path, before = prepare(scene, place)
     key = ["--key-file", world.key_file] if with_key else []
@@ -180,7 +180,8 @@ def test_every_cell(scene, place, backup, with_key):
     flags = list(dict.fromkeys(d["flag"] for d in plan["dangers"]))
     codes = [d["code"] for d in plan["dangers"]]
     evidence = plan["evidence"]
-    print(f"| {place} | {backup} | {'yes' if with_key else 'no'} | {evidence['grade']} | {', '.join(flags) or '–'} |")
+    row = f"| {place} | {backup} | {'yes' if with_key else 'no'} | {evidence['grade']} | {', '.join(flags) or '–'} |"
+    record_property("row", row)  # pytest --junitxml FILE keeps the table
     is_right = (place, backup) in (RIGHT_WITH_KEY if with_key else RIGHT | NOTHING_TO_WRITE)
     assert (dry.status == 0) is is_right, codes
     assert evidence["proven"] is (with_key and backup != "foreign" and place in HOLDS_THE_DATA)

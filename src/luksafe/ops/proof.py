@@ -27,7 +27,7 @@ from luksafe.reader import Reader, SliceReader
 from luksafe.secret import SecretBytes
 from luksafe.vault.backup import Backup
 from luksafe.vault.name import base_id, image_id
-from luksafe.vault.record import Proof, timestamp
+from luksafe.vault.record import NOT_RECOGNISED, Proof, timestamp
 from luksafe.view.parameters import find_parameters
 from luksafe.view.stream import DecryptedReader, open_volume
 
@@ -43,6 +43,11 @@ class DataProof:
     found: str = ""
     why: str = ""
     makes_sense: bool | None = None
+
+    @property
+    def is_recognised(self) -> bool:
+        """Whether they are something known: more than sense, which may be left of an earlier volume."""
+        return self.makes_sense is True and self.found not in NOT_RECOGNISED
 
     @property
     def is_doubtful(self) -> bool:
@@ -228,7 +233,9 @@ def examine_data(ciphertext: Reader, header: Header, volume_key: SecretBytes, di
     volume = DecryptedReader(ciphertext, segments, {segment.id: volume_key for segment in segments})
     content = recognise_content(volume)
     if content.plausible is not False:
-        return DataProof(True, content.name, content.why, content.plausible)
+        # of XTS every byte of a sector hangs on its place, so that any sense is of this one
+        is_sense = content.plausible or (content.name == UNKNOWN and "xts" in segments[0].encryption) or None
+        return DataProof(True, content.name, content.why, is_sense)
     better = find_parameters(ciphertext, segments[0], volume_key)
     hope = f"; but {better.text}" if better else ""
     what = "noise: " if content.name == "random" else ""

@@ -66,7 +66,7 @@ def _with_evidence(
         target.facts,
         target.reader,
         target.inspection,
-        data.found if data and data.makes_sense else "",
+        data.found if data and data.is_recognised else "",
     )
     target = replace(target, ties=ties, proof=proof)
     if ties.is_at_least("keys"):

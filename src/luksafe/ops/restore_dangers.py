@@ -156,7 +156,7 @@ def evidence_notes(target: RestoreTarget) -> Iterator[str]:
     proof = target.proof
     if proof is None:
         yield "not proven: no key was given to try on the data (--key-file, --packet …)"
-    elif not proof.data.makes_sense and not proof.is_noise:
+    elif not proof.data.is_recognised and not proof.is_noise:
         why = proof.data.why or f"they hold {proof.data.found}"
         yield f"not proven: the key opens the backup, but the data say nothing: {why}"
 
@@ -166,7 +166,7 @@ def evidence_to_json(target: RestoreTarget) -> dict[str, Any]:
     proof = target.proof
     return {
         **target.ties.to_json(),
-        "proven": bool(proof and proof.data.makes_sense),
+        "proven": bool(proof and proof.data.is_recognised),
         "keyslot": proof.keyslot if proof else None,
         "data": {"found": proof.data.found, "makes_sense": proof.data.makes_sense} if proof else None,
     }

@@ -123,7 +123,7 @@ def plan_restore(source: RestoreSource, target: RestoreTarget) -> WritePlan:
 def _unproven(dangers: Iterable[Danger], proof: ProofReport | None) -> Iterator[Danger]:
     """Without the dangers that a proof by the data answers."""
     answered: frozenset[str] = frozenset()
-    if proof is not None and proof.data.makes_sense:
+    if proof is not None and proof.data.is_recognised:
         answered = ANSWERED_BY_DATA | (ANSWERED_BY_NAMED_DATA if is_named(proof) else frozenset())
     yield from (danger for danger in dangers if danger.code not in answered)
 

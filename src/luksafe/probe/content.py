@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from luksafe.probe.recognise import recognise
 from luksafe.probe.recognised import Confidence, Kind, Recognised
-from luksafe.probe.sector_starts import have_noisy_starts
+from luksafe.probe.sector_starts import have_noisy_starts, have_whole_runs
 from luksafe.probe.statistics import SectorClass, classify_sectors
 from luksafe.reader import Reader
 from luksafe.wall import walled
@@ -138,11 +138,12 @@ def _unknown(reader: Reader, start: bytes, classes: list[SectorClass], stride: i
 def _unnamed(reader: Reader, start: bytes, why: str, sure: Confidence) -> Content:
     """Sectors that are no noise, of nothing known. That a chained mode reads at a wrong place too, but for the starts.
 
-    So it is no proof of the place, and where enough of it is a run of one byte, it is seen that the place is wrong.
+    So it is no proof of the place, but for runs of one byte: they tell by how they begin.
     """
-    if have_noisy_starts(start + b"".join(_samples(reader))):
+    data = start + b"".join(_samples(reader))
+    if have_noisy_starts(data):
         return _noisy(())
-    return Content(UNKNOWN, why, sure, None)
+    return Content(UNKNOWN, why, sure, True if have_whole_runs(data) else None)
 
 
 def _shown(counts: Counter[SectorClass]) -> str:

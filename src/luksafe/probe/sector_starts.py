@@ -19,6 +19,16 @@ def have_noisy_starts(data: bytes) -> bool:
     return any(_is_noisy(data, phase) for phase in range(_PHASES))
 
 
+def have_whole_runs(data: bytes) -> bool:
+    """Whether at each place of 4096 bytes some sector is a run of one byte from its first byte on.
+
+    With a wrong IV no encryption sector, of whatever size, begins so.
+    """
+    sectors = (data[at : at + SECTOR_BYTES] for at in range(0, len(data) - SECTOR_BYTES + 1, SECTOR_BYTES))
+    whole = {number % _PHASES for number, sector in enumerate(sectors) if sector.count(sector[0]) == SECTOR_BYTES}
+    return len(whole) == _PHASES
+
+
 def _is_noisy(data: bytes, phase: int) -> bool:
     starts = []
     for at in range(phase * SECTOR_BYTES, len(data) - SECTOR_BYTES + 1, _PHASES * SECTOR_BYTES):
