@@ -1,6 +1,7 @@
 """Whatever its owner, accidents and luksafe's own advice do to a volume, the last way in is never lost.
 
-A state machine over real cryptsetup on image files. `make test-long` runs 5,000 lives (LUKSAFE_LIVES); the quick tests a few.
+A state machine over real cryptsetup on image files. `make test-long` runs 5,000 lives (LUKSAFE_LIVES);
+the quick tests a few.
 """
 
 from __future__ import annotations
