@@ -51,9 +51,11 @@ class Life(RuleBasedStateMachine):
 
     # what its owner does
 
-    @initialize(kind=FORMATS)
-    def create(self, kind: str) -> None:
+    @initialize(kind=FORMATS, is_kept=st.booleans())
+    def create(self, kind: str, is_kept: bool) -> None:
         self.world.format(kind, with_data=True)
+        if is_kept:
+            self.keep()
 
     @rule(kind=FORMATS, with_data=st.booleans(), seldom=NUMBERS)
     def format_again(self, kind: str, with_data: bool, seldom: int) -> None:

@@ -77,7 +77,7 @@ class World:
         os.truncate(world.image, IMAGE_BYTES)
         world.home.mkdir(mode=0o700)
         (world.home / "config.toml").write_text("copies = 1\n")
-        assert world.luksafe("stores", "add", "stick", world.stick).status == 0, world.log
+        assert world.luksafe("stores", "add", "stick", world.stick, "--own").status == 0, world.log
         return world
 
     def remove(self) -> None:
