@@ -243,7 +243,7 @@ HAPPENINGS: tuple[Happening, ...] = (
     happening("shifted-mib-zeros", lambda disk, v: bytes(MIB) + disk, ELSEWHERE, ELSEWHERE, BOTH_IN),
     happening("shifted-mib-noise", lambda disk, v: noise(MIB, 4) + disk, ELSEWHERE, ELSEWHERE, BOTH_IN),
     happening("in-a-gpt", _in_new_gpt, ELSEWHERE, ELSEWHERE, BOTH_IN),
-    happening("behind-vfat", _behind(("mkfs.vfat", "-F", "16"), 6 * MIB), ELSEWHERE, ELSEWHERE, BOTH_IN),
+    happening("behind-vfat", _behind(("mkfs.vfat", "-F", "12"), 6 * MIB), ELSEWHERE, ELSEWHERE, BOTH_IN),
     happening("behind-ext4", _behind(("mkfs.ext4", "-q", "-F"), 4 * MIB), ELSEWHERE, ELSEWHERE, BOTH_IN),
     happening("table-lost", lambda disk, v: bytes(MIB) + disk[MIB:], ELSEWHERE, ELSEWHERE, BOTH_IN, on=IN_TABLE),
     happening("whole-disk", lambda disk, v: disk, ELSEWHERE, ELSEWHERE, BOTH_IN, on=IN_TABLE),
