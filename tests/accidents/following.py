@@ -22,7 +22,7 @@ from luksafe.cli.main import main
 
 WITH_YES = frozenset({"restore", "repair", "undo", "rebuild"})
 WITH_KEY = frozenset({"prove", "restore", "repair", "extract", "ls", "diagnose"})
-HARMLESS = frozenset({"gunzip", "xz", "unxz", "zstd", "unzstd", "qemu-img", "tail", "dd", "losetup"})
+HARMLESS = frozenset({"gunzip", "gzip", "xz", "unxz", "zstd", "unzstd", "qemu-img", "tail", "dd", "losetup"})
 PLACEHOLDER = re.compile(r"[A-Z]{2,}(\.{3})?")
 COMMAND = re.compile(r"^\s*(?:next:|then:|-)?\s*((?:sudo )?luksafe .*)$", re.MULTILINE)
 MOST_ROUNDS, MOST_COMMANDS = 6, 60
@@ -136,7 +136,7 @@ class Person:
             self.placeholders.append(command)
             return False
         if words[0] != "luksafe":
-            self._other_program(words, targets)
+            self._other_program(command, targets)
             return False
         ran = self._type(words[1:])
         if ran.status == USAGE:
@@ -165,16 +165,19 @@ class Person:
     def _was_diagnosed(self, words: list[str]) -> bool:
         return (shlex.join(words), self._state()) in self.tried
 
-    def _other_program(self, words: list[str], targets: list[str]) -> None:
+    def _other_program(self, command: str, targets: list[str]) -> None:
+        """In a shell, as it is typed."""
+        words = shlex.split(command.removeprefix("sudo "))
         if words[0] not in HARMLESS:
             return
         before = set(self.folder.iterdir())
-        done = subprocess.run(words, cwd=self.folder, capture_output=True, stdin=subprocess.DEVNULL, text=True)
+        shell = ["bash", "-c", command.removeprefix("sudo ")]
+        done = subprocess.run(shell, cwd=self.folder, capture_output=True, stdin=subprocess.DEVNULL, text=True)
         new = sorted(path.name for path in set(self.folder.iterdir()) - before)
         if words[0] == "losetup" and done.returncode == 0:
             new = [done.stdout.strip()]
             self.loops += new
-        self.log.append(f"{shlex.join(words)} -> {new}")
+        self.log.append(f"{command} -> {new}")
         targets += new
 
     def leave(self) -> None:

@@ -292,7 +292,9 @@ HAPPENINGS: tuple[Happening, ...] = (
         "hash-name", put(72, b"XXX"), "repairable needs-backup", "repairable needs-backup", WITH_BACKUP, on=LUKS1
     ),
     happening(
-        "stripes-4001", new_json(_stripes), "repairable needs-backup", "repairable needs-backup", WITH_BACKUP, on=LUKS2
+        # cryptsetup does not use the number, so neither do we
+        *("stripes-4001", new_json(_stripes), "repairable healthy", "repairable healthy", BOTH_IN),
+        on=LUKS2,
     ),
     happening("holes-16", holes(4200, 4400, 16, b"\0"), "repairable", "repairable", BOTH_IN, on=LUKS2),
     happening("holes-100", holes(4300, 4500, 100, b"\xff"), "repairable", "repairable", BOTH_IN, on=LUKS2),
@@ -334,9 +336,11 @@ HAPPENINGS: tuple[Happening, ...] = (
         NEVER,
     ),
     *(
-        happening(f"formatted-{k}", in_file(_format_again(k)), "healthy", "needs-backup", WITH_BACKUP)
-        for k in (LUKS1, LUKS2)
+        happening(f"formatted-{new}", in_file(_format_again(new)), "healthy", "needs-backup", WITH_BACKUP, on=old)
+        for old, new in ((LUKS1, LUKS1), (LUKS2, LUKS1), (LUKS2, LUKS2))
     ),
+    # its header area is 16 MiB, over the data of a LUKS1 volume
+    happening("luks2-over-luks1", in_file(_format_again(LUKS2)), "healthy", "needs-backup", (NO, MAYBE), on=LUKS1),
     happening("older-primary", _older_primary, "repairable healthy", "repairable healthy", BOTH_IN, on=LUKS2),
     happening("magic-bit", _bit(2, 1), "repairable", "repairable", BOTH_IN),
     happening("version-bit", _bit(7, 4), "repairable unsupported", "repairable", BOTH_IN),
