@@ -293,7 +293,7 @@ HAPPENINGS: tuple[Happening, ...] = (
     ),
     happening(
         # cryptsetup does not use the number, so neither do we
-        *("stripes-4001", new_json(_stripes), "repairable healthy", "repairable healthy", BOTH_IN),
+        *("stripes-4001", new_json(_stripes), "repairable healthy", "repairable healthy needs-backup", BOTH_IN),
         on=LUKS2,
     ),
     happening("holes-16", holes(4200, 4400, 16, b"\0"), "repairable", "repairable", BOTH_IN, on=LUKS2),
