@@ -32,7 +32,7 @@ demo: $(INSTALLED_CORE)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash demo/run
 
 test: $(INSTALLED) packages
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not vm'
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow and not vm and not long'
 
 test-slow: $(INSTALLED) packages
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not vm and not long'

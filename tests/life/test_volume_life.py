@@ -1,7 +1,7 @@
 """Whatever its owner, accidents and luksafe's own advice do to a volume, the last way in is never lost.
 
-A state machine over real cryptsetup on image files. `make test-long` runs 5,000 lives (LUKSAFE_LIVES);
-the quick tests a few.
+A state machine over real cryptsetup on image files. `make test-long` runs 5,000 lives (LUKSAFE_LIVES),
+`make test-slow` a few.
 """
 
 from __future__ import annotations
@@ -325,8 +325,9 @@ def live(examples: int, seed: int) -> None:
     run_state_machine_as_test(machine, settings=few)
 
 
+@pytest.mark.slow
 def test_a_few_lives() -> None:
-    live(3, seed=1)
+    live(10, seed=1)
 
 
 @pytest.mark.long
