@@ -40,7 +40,7 @@ def test_shares_are_typed_one_by_one_and_set_right(world: World, shares: list[Pa
     terminal.expect(f"begins '{first[0]} {first[1]}'")
     broken = [*first[:5], first[5][:-1] + "zz", *first[6:]]
     terminal.sendline(" ".join(broken))
-    terminal.expect(rf"perhaps word 6:\s+{first[5]}")
+    terminal.expect(rf"perhaps\s+word 6:\s+{first[5]}")
     terminal.expect("Type YES to take it: ")
     terminal.sendline("YES")
     terminal.expect("share 1 of set")
