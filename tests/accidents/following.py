@@ -47,8 +47,6 @@ class Person:
     tried: set[tuple[str, str]] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
     usage_errors: list[str] = field(default_factory=list)
-    placeholders: list[str] = field(default_factory=list)
-    circles: list[str] = field(default_factory=list)
     loops: list[str] = field(default_factory=list)
 
     @property
@@ -125,15 +123,12 @@ class Person:
     def _follow(self, command: str, targets: list[str], depth: int = 0) -> bool:
         """Whether this command, or what it prints in turn, shows the data."""
         if (command, self._state()) in self.tried:
-            if depth:
-                self.circles.append(command)
             return False
         self.tried.add((command, self._state()))
         words = shlex.split(command)
         if words[0] == "sudo":
             words = words[1:]
         if any(PLACEHOLDER.fullmatch(word) for word in words):
-            self.placeholders.append(command)
             return False
         if words[0] != "luksafe":
             self._other_program(command, targets)

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accidents.volumes import FAST, MIB, PASSPHRASE, PBKDF2, Volume, cryptsetup
@@ -209,20 +209,14 @@ def _secondary(change: Change) -> Change:
 
     def shifted(disk: bytes, v: Volume) -> bytes:
         size = _header_size(disk, v)
-        return disk[: v.start + size] + change(disk[v.start + size :], Volume(**{**vars_of(v), "start": 0}))
+        return disk[: v.start + size] + change(disk[v.start + size :], replace(v, start=0))
 
     return shifted
-
-
-def vars_of(v: Volume) -> dict[str, object]:
-    return {name: getattr(v, name) for name in ("base", "disk", "start", "data_offset", "key", "plain")}
 
 
 YES, NO, MAYBE = True, False, None
 BOTH_IN, WITH_BACKUP, NEVER = (YES, YES), (MAYBE, YES), (NO, NO)
 GONE = "needs-backup not-luks lost"
-TOOLS_WITHOUT = {"zeros-512": "needs-backup repairable", "flip-in-magic": "repairable"}
-NEW_TABLE = ("gpt", "dos")
 
 
 def _of_tools() -> list[Happening]:

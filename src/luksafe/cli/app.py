@@ -197,7 +197,9 @@ class SectionedCommand(click.Command):
         """One section for each kind of options that it has."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Key options": [], "Options of every verb": []}
         for parameter in self.get_params(ctx):
-            if (record := parameter.get_help_record(ctx)) is not None:
+            # what a verb takes stands in its usage line
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
+            if record is not None:
                 sections[_section(parameter)].append(record)
         for title, records in sections.items():
             if records:
@@ -206,7 +208,7 @@ class SectionedCommand(click.Command):
 
 
 def _section(parameter: click.Parameter) -> str:
-    if parameter.name in (*_GLOBAL_NAMES, "help"):
+    if parameter.name in _GLOBAL_NAMES or "--help" in parameter.opts:
         return "Options of every verb"
     return "Key options" if parameter.name in KEY_NAMES else "Options"
 
